@@ -1,0 +1,54 @@
+"""Secrets without the cost of cryptography. They keep the promises of the ports and none of the strength."""
+
+from datetime import datetime
+from uuid import UUID
+
+from application.core.identity.security import AccessClaims
+from domain.core.kernel.errors import NotSignedIn
+
+
+class PlainPasswordHasher:
+    """Hashes that can be read. `hashes_computed` counts the work, so that a test can hold `one hash a call`."""
+
+    def __init__(self, version: int = 1) -> None:
+        self._version = version
+        self.hashes_computed = 0
+
+    async def hash(self, password: str) -> str:
+        self.hashes_computed += 1
+        return f"$plain$v={self._version}${self.hashes_computed}${password}"
+
+    async def matches(self, password: str, hashed: str | None) -> bool:
+        self.hashes_computed += 1
+        if hashed is None:
+            return False
+        _, name, _, _, kept = hashed.split("$", 4)
+        return name == "plain" and kept == password
+
+    def is_outdated(self, hashed: str) -> bool:
+        return int(hashed.split("$")[2].removeprefix("v=")) < self._version
+
+
+class PlainCodeHasher:
+    """Digests that can be read."""
+
+    def digest(self, purpose: str, value: str) -> bytes:
+        return f"{len(purpose)}:{purpose}:{value}".encode("utf-8", "surrogatepass")
+
+
+class PlainAccessTokens:
+    """Tokens that this instance has handed out, and no others, until they expire."""
+
+    def __init__(self) -> None:
+        self._issued: dict[str, AccessClaims] = {}
+
+    def issue(self, claims: AccessClaims, *, token_id: UUID, issued_at: datetime) -> str:
+        token = f"plain.{token_id}.{issued_at.timestamp():.0f}"
+        self._issued[token] = claims
+        return token
+
+    def read(self, token: str, *, now: datetime) -> AccessClaims:
+        claims = self._issued.get(token)
+        if claims is None or claims.expires_at <= now:
+            raise NotSignedIn
+        return claims
