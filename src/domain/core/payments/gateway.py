@@ -1,0 +1,155 @@
+"""The words in which every payment gateway speaks to us: what was asked, what came back, and how sure it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from domain.core.kernel.money import Money
+
+
+class Outcome(StrEnum):
+    """What a gateway says of one attempt to move money."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+    """No answer, or one that cannot be understood: the money may have moved."""
+
+
+class Authority(StrEnum):
+    """How much an answer is worth."""
+
+    DEFINITIVE = "definitive"
+    HINT = "hint"
+    """Not proof: the provider could not be asked, or did not show the whole window that was searched."""
+
+
+class EventKind(StrEnum):
+    """What a gateway's notice is about."""
+
+    PAYMENT = "payment"
+    REFUND = "refund"
+    PAYOUT = "payout"
+    TEST = "test"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderReferences:
+    """The names a provider has for one attempt; any may be missing."""
+
+    transaction_id: str | None = None
+    checkout_id: str | None = None
+    receipt: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a gateway can do; the core branches on these, never on a name."""
+
+    currencies: frozenset[str]
+    unit_minor: int
+    """The smallest step an amount may have, in minor units: 100 where only whole shillings can be sent."""
+    amount_min_minor: int
+    amount_max_minor: int
+    needs_phone: bool
+    can_refund: bool
+    can_pay_out: bool
+    has_native_idempotency: bool
+    can_search: bool
+    """Whether an attempt without a provider id can be searched by phone, amount and time."""
+    amount_in_callback_required: bool
+    """Whether a success without an amount is queried before it counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """A request to collect money from a payer, stored before it is sent."""
+
+    attempt_id: UUID
+    reference: str
+    amount: Money
+    description: str
+    phone: str | None = None
+    """E.164, such as `+254712345678`."""
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back from collect, query, refund or payout."""
+
+    outcome: Outcome
+    references: ProviderReferences = ProviderReferences()
+    authority: Authority = Authority.DEFINITIVE
+    amount: Money | None = None
+    """What really moved, where the provider says so."""
+    next_action: str | None = None
+    """What the payer has to do now: `wait_for_phone`, `redirect`."""
+    code: str | None = None
+    """The provider's own code, normalised to upper case where it is a word."""
+    message: str | None = None
+    did_not_leave: bool = False
+    """True only where the request provably never reached the provider: connect refused, name not found, or our own
+    circuit is open. A collection or payout is `FAILED` then, a query `UNKNOWN`."""
+    retry_after_s: int | None = None
+    """When to try again at the earliest, in seconds from now, where the provider or the open circuit says so."""
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """Where to look for an attempt whose provider id we never learnt."""
+
+    phone: str | None
+    amount: Money
+    sent_after: datetime
+    sent_before: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payout:
+    """A request to pay money out, stored before it is sent."""
+
+    payout_id: UUID
+    amount: Money
+    phone: str
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayNotice:
+    """One thing a provider tells us, in our words. Anything the provider left out is None."""
+
+    kind: EventKind
+    outcome: Outcome
+    references: ProviderReferences = ProviderReferences()
+    our_reference: str | None = None
+    amount: Money | None = None
+    currency_code: str | None = None
+    """The currency as sent, where it is not one we know; `amount` is None then."""
+    phone: str | None = None
+    code: str | None = None
+    message: str | None = None
+    is_contradictory: bool = False
+    """Event and status say different things: store and query, credit nothing."""
+    is_understood: bool = True
+    """False for a word or shape we do not know: stored and otherwise left alone."""
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementLine:
+    """One movement in the provider's own books."""
+
+    references: ProviderReferences
+    our_reference: str | None
+    amount: Money | None
+    """None where the provider's figure cannot be read exactly: a difference for staff, never a guess."""
+    outcome: Outcome
+    occurred_at: datetime
+    extra: Mapping[str, str] = field(default_factory=dict)
