@@ -1,0 +1,81 @@
+"""Passwords and codes, hashed."""
+
+import asyncio
+import hashlib
+import hmac
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import VerifyMismatchError as Mismatch
+
+from infrastructure.security.keys import derive_key
+
+MEMORY_KIB = 19 * 1024
+"""Argon2id with 19 MiB, two passes and one lane: the least that is still recommended against rented graphics cards."""
+PASSES = 2
+LANES = 1
+
+Result = TypeVar("Result")
+
+
+class Argon2PasswordHasher:
+    """Hashes passwords with Argon2id in a few threads, so that 200 sign-ins at once cost time and not memory.
+
+    The C code lets go of the interpreter lock while it works, so the event loop goes on. `memory_kib`, `passes` and
+    `lanes` are today's parameters; a hash made with weaker ones is still checked, and reported as outdated.
+    """
+
+    def __init__(
+        self, *, memory_kib: int = MEMORY_KIB, passes: int = PASSES, lanes: int = LANES, threads: int | None = None
+    ) -> None:
+        self._hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=lanes, type=Type.ID)
+        self._threads = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="argon2")
+
+    async def hash(self, password: str) -> str:
+        return await self._off_the_loop(lambda: self._hasher.hash(_as_bytes(password)))
+
+    async def matches(self, password: str, hashed: str | None) -> bool:
+        return await self._off_the_loop(lambda: self._matches(_as_bytes(password), hashed))
+
+    def is_outdated(self, hashed: str) -> bool:
+        try:
+            return self._hasher.check_needs_rehash(hashed)
+        except InvalidHashError:  # whatever it is, today's hash is better
+            return True
+
+    def close(self) -> None:
+        """End the threads once their present work is done."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _matches(self, password: bytes, hashed: str | None) -> bool:
+        if hashed is not None:
+            try:
+                return self._hasher.verify(hashed, password)
+            except Mismatch:
+                return False
+            except (InvalidHashError, VerificationError, UnicodeEncodeError):
+                pass  # not a hash of ours: answered like no hash at all, at the same cost
+        self._hasher.hash(password)
+        return False
+
+    async def _off_the_loop(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+class HmacCodeHasher:
+    """Hashes codes and link tokens with HMAC-SHA256, one key for each purpose."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._root = derive_key(secret, "codes")
+
+    def digest(self, purpose: str, value: str) -> bytes:
+        return hmac.digest(derive_key(self._root, purpose), _as_bytes(value), hashlib.sha256)
+
+
+def _as_bytes(text: str) -> bytes:
+    """Return the UTF-8 of what JSON can hold, half surrogates too, which plain UTF-8 refuses with an error."""
+    return text.encode("utf-8", "surrogatepass")
