@@ -28,7 +28,7 @@ TOKEN_LENGTH_MAX = 4096
 ISSUED_AHEAD_MAX_S = 30
 """Seconds by which another server's clock may run ahead of ours."""
 REMEMBERED_MAX = 4096
-"""Verified tokens kept in memory, some 1 KiB each. A remembered one is read in 1 us, not in 50 (HS256) or 285 (EdDSA)."""
+"""Verified tokens kept in memory, some 1 KiB each: one of them is read in 1 us, not in 50 (HS256) or 285 (EdDSA)."""
 
 _STRINGS = ("sub", "aud", "iss", "jti", "fam")
 _INTEGERS = ("exp", "iat", "ver")

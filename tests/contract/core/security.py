@@ -4,12 +4,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
-from tests.fakes.core.system import NOON, SequentialIds
 
 from application.core.files.links import LINK_LIFE, FileLinks
 from application.core.identity.security import AccessClaims, AccessTokens, CodeHasher, PasswordHasher
 from domain.core.kernel.errors import NotSignedIn
 from domain.core.kernel.ids import AccountId, FileId
+from tests.fakes.core.system import NOON, SequentialIds
 
 IDS = SequentialIds(start=7000)
 ACCOUNT = AccountId(IDS.new())

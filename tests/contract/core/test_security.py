@@ -1,4 +1,5 @@
 import pytest
+
 from tests.contract.core.security import (
     AccessTokensContract,
     CodeHasherContract,

@@ -1,4 +1,5 @@
 import pytest
+
 from tests.contract.core.system import ClockContract, IdSourceContract, RandomnessContract
 from tests.fakes.core.system import FixedClock, SeededRandomness, SequentialIds
 

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as new_p256
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from tests.contract.core.security import ACCOUNT, FAMILY, IDS, TOKEN_LIFE, AccessTokensContract, claims
-from tests.fakes.core.system import NOON
 
 from domain.core.kernel.errors import NotSignedIn
 from infrastructure.security.jwt import TOKEN_LENGTH_MAX, JwtAccessTokens
+from tests.contract.core.security import ACCOUNT, FAMILY, IDS, TOKEN_LIFE, AccessTokensContract, claims
+from tests.fakes.core.system import NOON
 
 KEY = "a signing key of thirty-two bytes or more"
 OTHER_KEY = "another signing key, thirty-two bytes or more"

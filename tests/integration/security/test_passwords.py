@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 from argon2.low_level import hash_secret
-from tests.contract.core.security import CodeHasherContract, PasswordHasherContract
 
 from infrastructure.security import passwords
 from infrastructure.security.keys import derive_key
 from infrastructure.security.passwords import Argon2PasswordHasher, HmacCodeHasher
+from tests.contract.core.security import CodeHasherContract, PasswordHasherContract
 
 SECRET = b"a secret of thirty-two bytes or more"
 

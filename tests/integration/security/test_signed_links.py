@@ -1,8 +1,8 @@
 import pytest
-from tests.contract.core.security import FileLinksContract
-from tests.fakes.core.system import NOON
 
 from infrastructure.security.signed_links import HmacFileLinks
+from tests.contract.core.security import FileLinksContract
+from tests.fakes.core.system import NOON
 
 SECRET = b"a secret of thirty-two bytes or more"
 

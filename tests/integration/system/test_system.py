@@ -2,11 +2,11 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from tests.contract.core.system import ClockContract, IdSourceContract, RandomnessContract
 
 from infrastructure.system.clock import SystemClock
 from infrastructure.system.ids import UuidV7Source
 from infrastructure.system.randomness import SystemRandomness
+from tests.contract.core.system import ClockContract, IdSourceContract, RandomnessContract
 
 
 class TestSystemClock(ClockContract):
