@@ -1,0 +1,51 @@
+"""Draw alembic/versions/0001_tables.py anew from the tables.
+
+Only until the first release: from then on migrations are only added.
+Run it with the project's own Python; it starts a PostgreSQL of its own and removes it again.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+from infrastructure.local.postgres import EmbeddedPostgres
+
+ROOT = Path(__file__).resolve().parent.parent
+VERSIONS = ROOT / "alembic" / "versions"
+
+
+def main() -> None:
+    """Draw the migration."""
+    with tempfile.TemporaryDirectory(prefix="soko-redraw-") as folder:
+        Path(folder).chmod(0o711)
+        server = EmbeddedPostgres(Path(folder) / "postgres")
+        server.start()
+        try:
+            server.create_database("redraw")
+            draw(server.url("redraw"))
+        finally:
+            server.remove()
+    subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", str(VERSIONS)], check=True, cwd=ROOT)
+
+
+def draw(url: str) -> None:
+    """Write the migration that leads from nothing to today's tables."""
+    config = Config(ROOT / "alembic.ini")
+    config.set_main_option("script_location", str(ROOT / "alembic"))
+    config.attributes["url"] = url
+    for old in VERSIONS.glob("0001_*.py"):
+        old.unlink()
+    hidden = [path.rename(path.with_suffix(".hidden")) for path in VERSIONS.glob("0*.py")]
+    try:
+        command.revision(config, "Tables", autogenerate=True, rev_id="0001")
+    finally:
+        for path in hidden:
+            path.rename(path.with_suffix(".py"))
+
+
+if __name__ == "__main__":
+    main()

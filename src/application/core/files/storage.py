@@ -1,0 +1,42 @@
+"""The port behind which files are kept, and the one that looks at their content."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBytes:
+    """What was really received: its size in bytes, its SHA-256 and the type its content shows."""
+
+    size: int
+    sha256: bytes
+    content_type: str
+
+
+class ObjectStorage(Protocol):
+    """Keeps bytes under a key. Promises (tests/contract/core/object_storage.py):
+
+    - `put` streams: memory does not grow with the file; it stops reading at `size_max` + 64 KiB, raises FileTooLarge
+      and leaves nothing behind, and so does any error of the source;
+    - a key is readable only after `put` has returned, and then whole, also after a crash;
+    - keys cannot leave the store, whatever they contain;
+    - `delete` of what is not there is no error; `open` of what is not there raises NotFound.
+    """
+
+    async def put(self, key: str, chunks: AsyncIterator[bytes], *, size_max: int) -> StoredBytes:
+        """Store a file. Raises FileTooLarge, EmptyFile."""
+        ...
+
+    def open(self, key: str, *, start: int = 0) -> AsyncIterator[bytes]:
+        """Yield the bytes of a file from `start`, in chunks of at most 64 KiB. Raises NotFound."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Remove a file."""
+        ...
+
+    def keys(self, *, older_than: datetime) -> AsyncIterator[str]:
+        """Yield the keys stored before an instant, for the sweep of orphans."""
+        ...

@@ -1,0 +1,45 @@
+"""What use cases need of the ledger, inside their own unit of work."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from application.core.kernel.ports import UnitOfWork
+from domain.core.kernel.ids import TransferId
+from domain.core.kernel.money import Money
+from domain.core.ledger.accounts import AccountRef
+from domain.core.ledger.transfer import Transfer
+
+
+class Ledger(Protocol):
+    """The books. Promises (tests/contract/core/ledger.py):
+
+    - `post` locks the balances it changes, in sorted order, until the unit of work ends;
+    - a transfer below a floor raises InsufficientFunds and stores nothing of it;
+    - the same reference with the same legs returns the first transfer and moves nothing; with other legs it raises
+      ReferenceConflict;
+    - several transfers of one unit of work see each other's effect on balances;
+    - nothing is visible to others before `commit`.
+    """
+
+    async def post(self, *transfers: Transfer) -> Sequence[Transfer]:
+        """Post transfers in order. Raises InsufficientFunds, ReferenceConflict, AlreadyReversed."""
+        ...
+
+    async def balances(self, accounts: Sequence[AccountRef], currency: str) -> Mapping[AccountRef, Money]:
+        """Return the balances of accounts with a floor, locked as `post` locks them."""
+        ...
+
+    async def find(self, reference: str) -> Transfer | None:
+        """Return the transfer that has this reference, if any."""
+        ...
+
+    async def get(self, transfer_id: TransferId) -> Transfer:
+        """Return a transfer. Raises NotFound."""
+        ...
+
+
+class LedgerUnitOfWork(UnitOfWork, Protocol):
+    """A unit of work that can move money."""
+
+    @property
+    def ledger(self) -> Ledger: ...

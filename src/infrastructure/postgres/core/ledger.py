@@ -1,0 +1,254 @@
+"""The ledger on PostgreSQL."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import asyncpg
+from sqlalchemy import ARRAY, SmallInteger, bindparam, select, text
+
+from domain.core.kernel.errors import DomainError, NotFound
+from domain.core.kernel.ids import TransferId
+from domain.core.kernel.money import Money
+from domain.core.ledger.accounts import AccountRef, Floor
+from domain.core.ledger.transfer import (
+    AlreadyReversed,
+    InsufficientFunds,
+    Posting,
+    ReferenceConflict,
+    Transfer,
+    TransferKind,
+    held_floor,
+    same_legs,
+)
+from infrastructure.postgres.core.ledger_tables import ledger_postings, ledger_transfers
+from infrastructure.postgres.statements import Statement, WriteBatch
+from infrastructure.postgres.tables import BIGINT, INSTANT, TEXT, UUID
+from infrastructure.postgres.unit_of_work import PostgresUnitOfWork
+
+LEDGER_REFUSALS: Mapping[str, type[DomainError]] = {
+    "ck_ledger_balances_floor": InsufficientFunds,
+    "uq_ledger_transfers_reference": ReferenceConflict,
+    "uq_ledger_transfers_reverses": AlreadyReversed,
+}
+
+# A select locks nothing where no row exists yet, so the zero rows are inserted first, in the same sorted order. Rows
+# inserted by the first part are not in the snapshot of the second, so the first part returns them itself.
+_LOCK = Statement(
+    text(
+        "WITH wanted AS MATERIALIZED ("
+        "  SELECT account FROM unnest(:accounts) AS w(account) ORDER BY account"
+        "), fresh AS ("
+        "  INSERT INTO ledger_balances (account, currency, balance, changed_at)"
+        "  SELECT account, :currency, 0, :now FROM wanted ORDER BY account"
+        "  ON CONFLICT DO NOTHING RETURNING account"
+        "), locked AS ("
+        "  SELECT account, balance FROM ledger_balances"
+        "  WHERE currency = :currency AND account = ANY(:accounts) ORDER BY account FOR UPDATE"
+        ") SELECT account, balance, NULL::text AS reference FROM locked"
+        "  UNION ALL SELECT account, 0, NULL FROM fresh"
+        "  UNION ALL SELECT NULL, NULL, reference FROM ledger_transfers WHERE reference = ANY(:references)"
+    ).bindparams(
+        bindparam("accounts", type_=ARRAY(TEXT)),
+        bindparam("references", type_=ARRAY(TEXT)),
+        bindparam("currency", type_=TEXT),
+        bindparam("now", type_=INSTANT),
+    )
+)
+_ADD_TRANSFERS = Statement(
+    text(
+        "INSERT INTO ledger_transfers (id, reference, kind, area, subject, actor_id, reverses, posted_at)"
+        " SELECT * FROM unnest(:ids, :references, :kinds, :areas, :subjects, :actors, :reverses, :times)"
+    ).bindparams(
+        bindparam("ids", type_=ARRAY(UUID)),
+        bindparam("references", type_=ARRAY(TEXT)),
+        bindparam("kinds", type_=ARRAY(TEXT)),
+        bindparam("areas", type_=ARRAY(TEXT)),
+        bindparam("subjects", type_=ARRAY(TEXT)),
+        bindparam("actors", type_=ARRAY(UUID)),
+        bindparam("reverses", type_=ARRAY(UUID)),
+        bindparam("times", type_=ARRAY(INSTANT)),
+    )
+)
+_ADD_POSTINGS = Statement(
+    text(
+        "INSERT INTO ledger_postings (transfer_id, leg, source, destination, amount, currency)"
+        " SELECT * FROM unnest(:transfer_ids, :legs, :sources, :destinations, :amounts, :currencies)"
+    ).bindparams(
+        bindparam("transfer_ids", type_=ARRAY(UUID)),
+        bindparam("legs", type_=ARRAY(SmallInteger)),
+        bindparam("sources", type_=ARRAY(TEXT)),
+        bindparam("destinations", type_=ARRAY(TEXT)),
+        bindparam("amounts", type_=ARRAY(BIGINT)),
+        bindparam("currencies", type_=ARRAY(TEXT)),
+    )
+)
+_SET_BALANCES = Statement(
+    text(
+        "UPDATE ledger_balances AS b SET balance = w.balance, changed_at = :now"
+        " FROM unnest(:accounts, :currencies, :balances) AS w(account, currency, balance)"
+        " WHERE b.account = w.account AND b.currency = w.currency"
+    ).bindparams(
+        bindparam("now", type_=INSTANT),
+        bindparam("accounts", type_=ARRAY(TEXT)),
+        bindparam("currencies", type_=ARRAY(TEXT)),
+        bindparam("balances", type_=ARRAY(BIGINT)),
+    )
+)
+_TRANSFER = (
+    select(
+        ledger_transfers,
+        ledger_postings.c.leg,
+        ledger_postings.c.source,
+        ledger_postings.c.destination,
+        ledger_postings.c.amount,
+        ledger_postings.c.currency,
+    )
+    .join(ledger_postings, ledger_postings.c.transfer_id == ledger_transfers.c.id)
+    .order_by(ledger_postings.c.leg)
+)
+_BY_REFERENCE = Statement(_TRANSFER.where(ledger_transfers.c.reference == bindparam("wanted_reference")))
+_BY_ID = Statement(_TRANSFER.where(ledger_transfers.c.id == bindparam("wanted_id")))
+
+
+class PostgresLedger:
+    """The books inside one unit of work: balances are locked when first touched and written once, at the commit."""
+
+    def __init__(self, unit_of_work: PostgresUnitOfWork) -> None:
+        self._unit = unit_of_work
+        self._balances: dict[tuple[str, str], int] = {}
+        self._changed: set[tuple[str, str]] = set()
+        self._posted: dict[str, Transfer] = {}
+        self._staged: list[Transfer] = []
+        unit_of_work.attach(self)
+
+    async def post(self, *transfers: Transfer) -> Sequence[Transfer]:
+        """Post transfers in order. Raises InsufficientFunds, ReferenceConflict."""
+        taken: set[str] = set()
+        for currency in sorted({transfer.currency for transfer in transfers}):
+            of_currency = [transfer for transfer in transfers if transfer.currency == currency]
+            taken |= await self._lock(
+                (account for transfer in of_currency for account in transfer.changes()),
+                currency,
+                [transfer.reference for transfer in of_currency],
+            )
+        return [await self._post_one(transfer, is_taken=transfer.reference in taken) for transfer in transfers]
+
+    async def balances(self, accounts: Sequence[AccountRef], currency: str) -> Mapping[AccountRef, Money]:
+        """Return the balances of accounts with a floor, locked."""
+        await self._lock(accounts, currency, [])
+        return {account: Money(self._balances[account.name, currency], currency) for account in accounts}
+
+    async def find(self, reference: str) -> Transfer | None:
+        """Return the transfer that has this reference, if any."""
+        if reference in self._posted:
+            return self._posted[reference]
+        return _transfer(await _BY_REFERENCE.fetch(self._unit.connection, wanted_reference=reference))
+
+    async def get(self, transfer_id: TransferId) -> Transfer:
+        """Return a transfer. Raises NotFound."""
+        found = _transfer(await _BY_ID.fetch(self._unit.connection, wanted_id=transfer_id))
+        if found is None:
+            raise NotFound
+        return found
+
+    async def _lock(self, accounts: Iterable[AccountRef], currency: str, references: Sequence[str]) -> set[str]:
+        wanted = sorted(
+            {
+                account.name
+                for account in accounts
+                if account.floor is not Floor.NONE and (account.name, currency) not in self._balances
+            }
+        )
+        unseen = [reference for reference in references if reference not in self._posted]
+        taken: set[str] = set()
+        while True:
+            rows = await _LOCK.fetch(
+                self._unit.connection,
+                accounts=wanted,
+                currency=currency,
+                references=unseen,
+                now=self._unit.clock.now(),
+            )
+            taken |= {row["reference"] for row in rows if row["reference"] is not None}
+            for row in rows:
+                if row["account"] is not None:
+                    self._balances[row["account"], currency] = row["balance"]
+            wanted = [name for name in wanted if (name, currency) not in self._balances]
+            if not wanted:  # else: another transaction inserted the row between our snapshot and our insert
+                return taken
+
+    async def _post_one(self, transfer: Transfer, *, is_taken: bool) -> Transfer:
+        earlier = self._posted.get(transfer.reference)
+        if earlier is None and is_taken:
+            earlier = await self.find(transfer.reference)
+        if earlier is not None:
+            if not same_legs(earlier, transfer):
+                raise ReferenceConflict
+            return earlier
+        after = {
+            (account.name, transfer.currency): (account, self._balances[account.name, transfer.currency] + change)
+            for account, change in transfer.changes().items()
+            if account.floor is not Floor.NONE
+        }
+        if not all(held_floor(account, balance) for account, balance in after.values()):
+            raise InsufficientFunds
+        self._balances.update({key: balance for key, (_, balance) in after.items()})
+        self._changed |= after.keys()
+        self._posted[transfer.reference] = transfer
+        self._staged.append(transfer)
+        return transfer
+
+    def stage(self, batch: WriteBatch) -> None:
+        """Put the transfers and the final balances of this unit into the batch."""
+        if not self._staged:
+            return
+        transfers, self._staged = self._staged, []
+        legs = [(transfer.id, number, leg) for transfer in transfers for number, leg in enumerate(transfer.legs)]
+        batch.stage(
+            _ADD_TRANSFERS,
+            ids=[transfer.id for transfer in transfers],
+            references=[transfer.reference for transfer in transfers],
+            kinds=[str(transfer.kind) for transfer in transfers],
+            areas=[transfer.area for transfer in transfers],
+            subjects=[transfer.subject for transfer in transfers],
+            actors=[transfer.actor for transfer in transfers],
+            reverses=[transfer.reverses for transfer in transfers],
+            times=[transfer.posted_at for transfer in transfers],
+        )
+        batch.stage(
+            _ADD_POSTINGS,
+            transfer_ids=[transfer_id for transfer_id, _, _ in legs],
+            legs=[number for _, number, _ in legs],
+            sources=[leg.source.name for _, _, leg in legs],
+            destinations=[leg.destination.name for _, _, leg in legs],
+            amounts=[leg.amount.minor for _, _, leg in legs],
+            currencies=[leg.amount.currency for _, _, leg in legs],
+        )
+        changed, self._changed = sorted(self._changed), set()
+        if changed:
+            batch.stage(
+                _SET_BALANCES,
+                now=self._unit.clock.now(),
+                accounts=[account for account, _ in changed],
+                currencies=[currency for _, currency in changed],
+                balances=[self._balances[key] for key in changed],
+            )
+
+
+def _transfer(rows: Sequence[asyncpg.Record]) -> Transfer | None:
+    if not rows:
+        return None
+    first = rows[0]
+    return Transfer(
+        id=TransferId(first["id"]),
+        reference=first["reference"],
+        kind=TransferKind(first["kind"]),
+        area=first["area"],
+        subject=first["subject"],
+        legs=tuple(
+            Posting(AccountRef(row["source"]), AccountRef(row["destination"]), Money(row["amount"], row["currency"]))
+            for row in rows
+        ),
+        posted_at=first["posted_at"],
+        actor=first["actor_id"],
+        reverses=first["reverses"],
+    )

@@ -1,0 +1,76 @@
+"""Tables of the ledger. `soko_runtime` may add to transfers and postings, and never change or delete them."""
+
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, SmallInteger, Table, UniqueConstraint
+
+from infrastructure.postgres.tables import BIGINT, BYTES, INSTANT, TEXT, UUID, metadata, uuid_key
+
+ledger_transfers = Table(
+    "ledger_transfers",
+    metadata,
+    uuid_key(),
+    Column("reference", TEXT, nullable=False),
+    Column("kind", TEXT, nullable=False),
+    Column("area", TEXT, nullable=False),
+    Column("subject", TEXT, nullable=False),
+    Column("actor_id", UUID),
+    Column("reverses", UUID, ForeignKey("ledger_transfers.id", name="fk_ledger_transfers_reverses")),
+    Column("posted_at", INSTANT, nullable=False),
+    UniqueConstraint("reference", name="uq_ledger_transfers_reference"),
+    UniqueConstraint("reverses", name="uq_ledger_transfers_reverses"),
+    Index("ix_ledger_transfers_subject", "subject"),
+)
+
+ledger_postings = Table(
+    "ledger_postings",
+    metadata,
+    Column(
+        "transfer_id", UUID, ForeignKey("ledger_transfers.id", name="fk_ledger_postings_transfer"), primary_key=True
+    ),
+    Column("leg", SmallInteger, primary_key=True, autoincrement=False),
+    Column("source", TEXT, nullable=False),
+    Column("destination", TEXT, nullable=False),
+    Column("amount", BIGINT, nullable=False),
+    Column("currency", TEXT, nullable=False),
+    CheckConstraint("amount BETWEEN 1 AND 1000000000000", name="amount"),
+    CheckConstraint("source <> destination", name="moves"),
+    Index("ix_ledger_postings_source", "source", "currency", "transfer_id"),
+    Index("ix_ledger_postings_destination", "destination", "currency", "transfer_id"),
+)
+
+ledger_balances = Table(
+    "ledger_balances",
+    metadata,
+    Column("account", TEXT, primary_key=True),
+    Column("currency", TEXT, primary_key=True),
+    Column("balance", BIGINT, nullable=False),
+    Column("changed_at", INSTANT, nullable=False),
+    CheckConstraint("CASE WHEN starts_with(account, 'owed:') THEN balance <= 0 ELSE balance >= 0 END", name="floor"),
+)
+"""Only accounts with a floor have a row; the balance of the others is the sum of their postings."""
+
+ledger_seals = Table(
+    "ledger_seals",
+    metadata,
+    Column("seq", BIGINT, primary_key=True, autoincrement=False),
+    Column("transfer_id", UUID, ForeignKey("ledger_transfers.id", name="fk_ledger_seals_transfer"), nullable=False),
+    Column("hash", BYTES, nullable=False),
+    Column("sealed_at", INSTANT, nullable=False),
+    UniqueConstraint("transfer_id", name="uq_ledger_seals_transfer"),
+)
+
+earnings_holds = Table(
+    "earnings_holds",
+    metadata,
+    uuid_key(),
+    Column("payee_id", UUID, nullable=False),
+    Column("amount", BIGINT, nullable=False),
+    Column("currency", TEXT, nullable=False),
+    Column("subject", TEXT, nullable=False),
+    Column("available_at", INSTANT, nullable=False),
+    Column("is_frozen", SmallInteger, nullable=False, server_default="0"),
+    Column("released_at", INSTANT),
+    Column("created_at", INSTANT, nullable=False),
+    CheckConstraint("amount > 0", name="amount"),
+    UniqueConstraint("subject", "payee_id", name="uq_earnings_holds_subject_payee"),
+    Index("ix_earnings_holds_due", "available_at", postgresql_where="released_at IS NULL AND is_frozen = 0"),
+)

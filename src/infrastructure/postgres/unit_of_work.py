@@ -1,0 +1,213 @@
+"""One transaction of PostgreSQL, with the repositories that live in it."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
+from datetime import datetime
+from types import TracebackType
+from typing import Any, ClassVar, Protocol, Self
+
+import asyncpg
+import msgspec
+from sqlalchemy import ARRAY, bindparam, text, update
+
+from application.core.kernel.ports import AuditEntry, Clock, Delivery, IdSource
+from application.core.kernel.request_context import current_request
+from domain.core.kernel.errors import DomainError
+from domain.core.kernel.events import Event
+from infrastructure.postgres.core.kernel_tables import outbox_messages, receipts
+from infrastructure.postgres.database import Database, commit
+from infrastructure.postgres.statements import Connection, Statement, WriteBatch
+from infrastructure.postgres.tables import INSTANT, TEXT, UUID
+
+_ADD_MESSAGES = Statement(
+    text(
+        "INSERT INTO outbox_messages (id, event_id, event_name, subscriber, payload, trace_id, occurred_at, due_at)"
+        " SELECT m.id, m.event_id, m.event_name, m.subscriber, m.payload::jsonb, :trace_id, :now, :now"
+        " FROM unnest(:ids, :event_ids, :event_names, :subscribers, :payloads)"
+        " AS m(id, event_id, event_name, subscriber, payload)"
+    ).bindparams(
+        bindparam("trace_id", type_=TEXT),
+        bindparam("now", type_=INSTANT),
+        bindparam("ids", type_=ARRAY(UUID)),
+        bindparam("event_ids", type_=ARRAY(UUID)),
+        bindparam("event_names", type_=ARRAY(TEXT)),
+        bindparam("subscribers", type_=ARRAY(TEXT)),
+        bindparam("payloads", type_=ARRAY(TEXT)),
+    )
+)
+_ADD_AUDIT = Statement(
+    text(
+        "INSERT INTO audit_entries"
+        " (id, action, target, actor_id, actor_label, before, after, reason, ip, user_agent, trace_id, created_at)"
+        " SELECT e.id, e.action, e.target, :actor_id, :actor_label, e.before::jsonb, e.after::jsonb, e.reason,"
+        " :ip, :user_agent, :trace_id, :now"
+        " FROM unnest(:ids, :actions, :targets, :befores, :afters, :reasons)"
+        " AS e(id, action, target, before, after, reason)"
+    ).bindparams(
+        bindparam("actor_id", type_=UUID),
+        bindparam("actor_label", type_=TEXT),
+        bindparam("ip", type_=TEXT),
+        bindparam("user_agent", type_=TEXT),
+        bindparam("trace_id", type_=TEXT),
+        bindparam("now", type_=INSTANT),
+        bindparam("ids", type_=ARRAY(UUID)),
+        bindparam("actions", type_=ARRAY(TEXT)),
+        bindparam("targets", type_=ARRAY(TEXT)),
+        bindparam("befores", type_=ARRAY(TEXT)),
+        bindparam("afters", type_=ARRAY(TEXT)),
+        bindparam("reasons", type_=ARRAY(TEXT)),
+    )
+)
+_FINISH_MESSAGE = Statement(
+    update(outbox_messages)
+    .where(outbox_messages.c.id == bindparam("message_id"), outbox_messages.c.done_at.is_(None))
+    .values(done_at=bindparam("now"), last_error=None)
+    .returning(outbox_messages.c.id)
+)
+_MARK_EFFECT = Statement(
+    update(receipts).where(receipts.c.id == bindparam("receipt_id")).values(effect_at=bindparam("now"))
+)
+
+
+class DeliveredBefore(DomainError):
+    """Another worker has done this delivery already; nothing of this one may stay."""
+
+    code = "kernel.delivered_before"
+
+
+class Repository(Protocol):
+    """What the unit of work asks of a repository when it commits."""
+
+    def stage(self, batch: WriteBatch) -> None:
+        """Put the writes of what was loaded and changed, or added, into the batch."""
+        ...
+
+
+class Subscriptions(Protocol):
+    """Who hears which event."""
+
+    def subscribers_of(self, event_name: str) -> Iterable[str]: ...
+
+
+class PostgresUnitOfWork:
+    """The kernel's part of every unit of work; `postgres/core` and the verticals add repositories.
+
+    Writes are collected and sent in one statement just before COMMIT, so a use case costs BEGIN, its loads, one write
+    and COMMIT.
+    """
+
+    refusals: ClassVar[Mapping[str, type[DomainError]]] = {}
+    """What a violated constraint means, by its name. A subclass merges its repositories' tables."""
+
+    def __init__(self, database: Database, *, clock: Clock, ids: IdSource, subscriptions: Subscriptions) -> None:
+        self._database = database
+        self.clock = clock
+        self.ids = ids
+        self._subscriptions = subscriptions
+        self._exit = AsyncExitStack()
+        self._connection: Connection | None = None
+        self._repositories: list[Repository] = []
+        self._messages: list[tuple[Any, Any, str, str, str]] = []
+        self._audit: list[AuditEntry] = []
+        self._deliveries: list[Delivery] = []
+
+    async def __aenter__(self) -> Self:
+        self._connection = await self._exit.enter_async_context(self._database.transaction())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection = None
+        await self._exit.__aexit__(kind, error, trace)
+
+    @property
+    def connection(self) -> Connection:
+        """The connection of the running transaction."""
+        assert self._connection is not None, "a unit of work is used inside its block"
+        return self._connection
+
+    def attach(self, repository: Repository) -> None:
+        """Have a repository asked for its writes at commit."""
+        self._repositories.append(repository)
+
+    def record(self, *events: Event) -> None:
+        """Put events in the outbox of this transaction, one message per subscriber."""
+        for event in events:
+            event_id, payload = self.ids.new(), msgspec.json.encode(event).decode()
+            for subscriber in self._subscriptions.subscribers_of(event.event_name()):
+                self._messages.append((self.ids.new(), event_id, event.event_name(), subscriber, payload))
+
+    def audit(self, entry: AuditEntry) -> None:
+        """Put an entry in the audit trail of this transaction."""
+        self._audit.append(entry)
+
+    def done(self, delivery: Delivery) -> None:
+        """Mark a delivery as done in this transaction."""
+        self._deliveries.append(delivery)
+
+    async def flush(self) -> None:
+        """Send what is pending without ending the transaction; for a write that a later read must see."""
+        batch = WriteBatch()
+        for repository in self._repositories:
+            repository.stage(batch)
+        now = self.clock.now()
+        self._stage_records(batch, now)
+        try:
+            await batch.flush(self.connection)
+        except asyncpg.IntegrityConstraintViolationError as error:
+            refusal = self.refusals.get(error.constraint_name or "")
+            if refusal is None:
+                raise  # a constraint without a name in the table is a mistake of ours
+            raise refusal from error
+
+    async def commit(self) -> None:
+        """Write what is pending and commit. Raises the refusal that a violated constraint stands for."""
+        for delivery in self._deliveries:
+            # before the batch: two workers on one delivery meet on this row, and the second finds it done
+            if await _FINISH_MESSAGE.fetch_value(self.connection, message_id=delivery.id, now=self.clock.now()) is None:
+                raise DeliveredBefore
+        self._deliveries.clear()
+        await self.flush()
+        await commit(self.connection)
+
+    def _stage_records(self, batch: WriteBatch, now: datetime) -> None:
+        request = current_request()
+        if self._messages:
+            ids, event_ids, names, subscribers, payloads = (
+                list(column) for column in zip(*self._messages, strict=True)
+            )
+            batch.stage(
+                _ADD_MESSAGES,
+                trace_id=request.trace_id,
+                now=now,
+                ids=ids,
+                event_ids=event_ids,
+                event_names=names,
+                subscribers=subscribers,
+                payloads=payloads,
+            )
+            self._messages.clear()
+        if self._audit:
+            batch.stage(
+                _ADD_AUDIT,
+                actor_id=request.actor_id,
+                actor_label=request.actor_label,
+                ip=request.ip,
+                user_agent=request.user_agent,
+                trace_id=request.trace_id,
+                now=now,
+                ids=[self.ids.new() for _ in self._audit],
+                actions=[entry.action for entry in self._audit],
+                targets=[entry.target for entry in self._audit],
+                befores=[_json(entry.before) for entry in self._audit],
+                afters=[_json(entry.after) for entry in self._audit],
+                reasons=[entry.reason for entry in self._audit],
+            )
+            self._audit.clear()
+        if request.key is not None:
+            batch.stage(_MARK_EFFECT, receipt_id=request.key.receipt_id, now=now)
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()

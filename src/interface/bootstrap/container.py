@@ -1,0 +1,57 @@
+"""From adapters to the whole server: one function that API, worker, scheduler, CLI and tests all call."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+from litestar.di import Provide
+
+from application.core.identity.authenticate import Authenticate
+from interface.bootstrap.adapters import Adapters
+from interface.bootstrap.area import Area, Job, Subscription, SubscriptionList
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What was built: the areas, and what all of them share."""
+
+    adapters: Adapters
+    authenticate: Authenticate
+    areas: tuple[Area, ...]
+
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """Who hears what: the one list."""
+        return tuple(one for area in self.areas for one in area.subscriptions)
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """What the clock starts: the one timetable."""
+        return tuple(one for area in self.areas for one in area.jobs)
+
+    def named_use_cases(self) -> Iterator[tuple[str, Any]]:
+        """Yield each use case and query port under the name that controllers ask for."""
+        seen: set[str] = set()
+        for area in self.areas:
+            for each in fields(area.use_cases):  # type: ignore[arg-type]  # always a dataclass, see Area
+                assert each.name not in seen, f"two use cases are called {each.name}"
+                seen.add(each.name)
+                yield each.name, getattr(area.use_cases, each.name)
+
+
+def build(adapters: Adapters, subscriptions: SubscriptionList) -> Server:
+    """Wire every use case. `subscriptions` is the list the units of work ask; it is filled here."""
+    server = Server(
+        adapters=adapters,
+        authenticate=Authenticate(
+            tokens=adapters.access_tokens, revocations=adapters.revocations, clock=adapters.clock
+        ),
+        areas=(),
+    )
+    subscriptions.fill(server.subscriptions)
+    return server
+
+
+def constant(value: object) -> Provide:
+    """Return a dependency that is always the same object."""
+    return Provide(lambda: value, use_cache=True, sync_to_thread=False)

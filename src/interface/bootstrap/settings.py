@@ -1,0 +1,139 @@
+"""Every setting of the server: its name in the environment, its type, its default, and what it is for.
+
+`.env.example` lists the same names; a test holds the two together. Business settings that an administrator changes at
+run time are policies, not settings.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+
+class SettingsRefused(Exception):
+    """The settings cannot be used; the message names each one and says what to do."""
+
+
+def setting(env: str, default: Any, about: str, *, secret: bool = False) -> Any:
+    """Declare a setting by its environment name."""
+    return field(default=default, metadata={"env": env, "about": about, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    environment: str = setting("SOKO_ENVIRONMENT", "development", "development, test or production")
+    debug: bool = setting("DEBUG", False, "Verbose logs; never in production")
+    secret_key: str = setting("SECRET_KEY", "", "Signs tokens and links; 32 random bytes or more", secret=True)
+    previous_secret_key: str = setting("SOKO_PREVIOUS_SECRET_KEY", "", "Still accepted while keys rotate", secret=True)
+    host: str = setting("SOKO_HOST", "127.0.0.1", "Address to listen on")
+    port: int = setting("SOKO_PORT", 8000, "Port to listen on")
+    public_url: str = setting("SOKO_PUBLIC_URL", "", "Address that people and providers use; empty: host and port")
+    data_dir: str = setting("SOKO_DATA_DIR", ".data", "Where the embedded database and files on disk are kept")
+    allowed_hosts: tuple[str, ...] = setting("ALLOWED_HOSTS", (), "Host names answered; empty: all")
+    cors_allowed_origins: tuple[str, ...] = setting("CORS_ALLOWED_ORIGINS", (), "Origins of browser front ends")
+    trusted_proxies: tuple[str, ...] = setting(
+        "SOKO_TRUSTED_PROXIES", (), "Addresses whose X-Forwarded-For is believed"
+    )
+    database_url: str = setting("DATABASE_URL", "", "PostgreSQL; empty: the embedded one", secret=True)
+    database_pool: int = setting("SOKO_DATABASE_POOL", 10, "Connections per process")
+    postgres_bin_dir: str = setting("SOKO_POSTGRES_BIN_DIR", "", "Binaries for the embedded PostgreSQL; empty: found")
+    embedded_worker: bool = setting("SOKO_EMBEDDED_WORKER", True, "Run worker and scheduler inside the API process")
+    lipana_api_key: str = setting("LIPANA_API_KEY", "", "Secret key of the Lipana account", secret=True)
+    lipana_base_url: str = setting("LIPANA_BASE_URL", "", "Lipana's API; empty: the simulator, where it is allowed")
+    lipana_callback_secret: str = setting("LIPANA_CALLBACK_SECRET", "", "Signs Lipana's callbacks", secret=True)
+    lipana_previous_callback_secret: str = setting(
+        "SOKO_LIPANA_PREVIOUS_CALLBACK_SECRET", "", "Still accepted while the secret rotates", secret=True
+    )
+    lipana_payouts: bool = setting("SOKO_LIPANA_PAYOUTS", False, "Pay withdrawals out through Lipana")
+    callback_secret: str = setting("SOKO_CALLBACK_SECRET", "", "Signs /api/payments/callback; empty: off", secret=True)
+    simulator_port: int = setting("SOKO_SIMULATOR_PORT", 0, "Port of the M-Pesa simulator; 0: any free one")
+    email_host: str = setting("EMAIL_HOST", "", "SMTP server; empty: the developers' mail catcher, where it is allowed")
+    email_port: int = setting("EMAIL_PORT", 587, "Port of the SMTP server")
+    email_host_user: str = setting("EMAIL_HOST_USER", "", "SMTP user")
+    email_host_password: str = setting("EMAIL_HOST_PASSWORD", "", "SMTP password", secret=True)
+    email_use_tls: bool = setting("EMAIL_USE_TLS", True, "STARTTLS")
+    email_use_ssl: bool = setting("EMAIL_USE_SSL", False, "TLS from the first byte")
+    email_from: str = setting("DEFAULT_FROM_EMAIL", "Soko <no-reply@soko.example>", "Sender of every mail")
+    mail_catcher_port: int = setting("SOKO_MAIL_CATCHER_PORT", 8025, "Page of the developers' mail catcher")
+    max_file_size_mb: int = setting("MAX_FILE_SIZE_MB", 20, "Default of the policy files.max_size")
+    allowed_file_extensions: tuple[str, ...] = setting("ALLOWED_FILE_EXTENSIONS", (), "Accepted endings; empty: all")
+    jwt_algorithm: str = setting("SOKO_JWT_ALGORITHM", "HS256", "HS256 or EdDSA")
+    log_format: str = setting("SOKO_LOG_FORMAT", "auto", "json, console or auto (console on a terminal)")
+
+    @property
+    def is_production(self) -> bool:
+        """Whether real people use this server."""
+        return self.environment == "production"
+
+    @property
+    def data_path(self) -> Path:
+        """Where the embedded database and files on disk are kept."""
+        return Path(self.data_dir).expanduser().resolve()
+
+    @property
+    def address(self) -> str:
+        """The address that people and providers use, without a slash at its end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from environment variables. Raises SettingsRefused, which names every one that is wrong."""
+    values: Mapping[str, str] = os.environ if environment is None else environment
+    found: dict[str, Any] = {}
+    wrong: list[str] = []
+    for each in fields(Settings):
+        text = values.get(each.metadata["env"])
+        if text is None:
+            continue
+        try:
+            found[each.name] = _read(each.default, text)
+        except ValueError:
+            wrong.append(f"{each.metadata['env']}: {text!r} is not {type(each.default).__name__}")
+    settings = Settings(**found)
+    wrong += _unsafe(settings)
+    if wrong:
+        raise SettingsRefused("\n".join(wrong))
+    return settings
+
+
+def _read(default: object, text: str) -> object:
+    match default:
+        case bool():
+            if text.lower() not in {"1", "0", "true", "false", "yes", "no", "on", "off"}:
+                raise ValueError(text)
+            return text.lower() in {"1", "true", "yes", "on"}
+        case int():
+            return int(text)
+        case tuple():
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+        case _:
+            return text
+
+
+def _unsafe(settings: Settings) -> list[str]:
+    """Return what may not be so in production, with what to do about each."""
+    wrong: list[str] = []
+    if settings.environment not in {"development", "test", "production"}:
+        wrong.append("SOKO_ENVIRONMENT: must be development, test or production")
+    if settings.jwt_algorithm not in {"HS256", "EdDSA"}:
+        wrong.append("SOKO_JWT_ALGORITHM: must be HS256 or EdDSA")
+    if not settings.is_production:
+        return wrong
+    if len(settings.secret_key) < 32:
+        wrong.append("SECRET_KEY: set 32 random characters or more")
+    if settings.debug:
+        wrong.append("DEBUG: must be off in production")
+    if not settings.database_url:
+        wrong.append("DATABASE_URL: name a real PostgreSQL")
+    if not settings.lipana_base_url or not settings.lipana_api_key or len(settings.lipana_callback_secret) < 16:
+        wrong.append("LIPANA_BASE_URL, LIPANA_API_KEY, LIPANA_CALLBACK_SECRET: the simulator is refused in production")
+    if "_test_" in settings.lipana_api_key:
+        wrong.append("LIPANA_API_KEY: a test key is refused in production")
+    if not settings.email_host:
+        wrong.append("EMAIL_HOST: the mail catcher is refused in production")
+    if not settings.public_url.startswith("https://"):
+        wrong.append("SOKO_PUBLIC_URL: must be the https:// address of this server")
+    if not settings.allowed_hosts:
+        wrong.append("ALLOWED_HOSTS: name the host names of this server")
+    return wrong

@@ -1,0 +1,58 @@
+"""Sign-in at the door: a guard reads the bearer token before anything of the body is read."""
+
+from dataclasses import replace
+from typing import Any, cast
+
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
+from litestar.types import Guard
+
+from application.core.identity.authenticate import ADMIN, Authenticate, Caller
+from application.core.kernel.request_context import current_request, enter_request
+from domain.core.kernel.errors import NotSignedIn
+
+BEARER = "bearer "
+AUTHENTICATE = "authenticate"
+"""Name under which the application's state holds the use case."""
+
+
+def signed_in(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Let pass who is signed in. Raises NotSignedIn."""
+    authorization = connection.headers.get("authorization", "")
+    if authorization[: len(BEARER)].lower() != BEARER:
+        raise NotSignedIn
+    authenticate = cast("Authenticate", connection.app.state[AUTHENTICATE])
+    caller = authenticate(authorization[len(BEARER) :].strip())
+    connection.scope["user"] = caller
+    enter_request(replace(current_request(), actor_id=caller.account_id, actor_label="account"))
+
+
+def sometimes_signed_in(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Let everybody pass, and know who sent a token. Raises NotSignedIn for a token that is not valid."""
+    if "authorization" in connection.headers:
+        signed_in(connection, handler)
+
+
+def has_role(*roles: str) -> Guard:
+    """Return a guard that lets pass who is signed in with one of the roles. It raises NotSignedIn, RoleRequired."""
+
+    def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        signed_in(connection, handler)
+        cast("Caller", connection.scope["user"]).require(*roles)
+
+    guard.roles = roles  # type: ignore[attr-defined]  # read by the authorization matrix and the API document
+    return guard
+
+
+is_admin = has_role(ADMIN)
+
+
+def caller_from(request: Request[Any, Any, Any]) -> Caller:
+    """Return who passed the guard; the dependency `caller`."""
+    return cast("Caller", request.scope["user"])
+
+
+def maybe_caller_from(request: Request[Any, Any, Any]) -> Caller | None:
+    """Return who passed `sometimes_signed_in`, if anybody; the dependency `maybe_caller`."""
+    return cast("Caller | None", request.scope.get("user"))

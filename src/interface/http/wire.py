@@ -1,0 +1,71 @@
+"""What all bodies share: money, times, pages."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Generic, TypeVar
+from urllib.parse import urlencode
+
+from litestar import Request
+from litestar.params import FromQuery, QueryParameter
+from msgspec import Meta, Struct
+
+from application.core.kernel.ports import Listing, Page
+from domain.core.kernel.money import Money
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+AmountInput = Annotated[str, Meta(min_length=1, max_length=24)] | int | float
+"""An amount as clients send it; `Money.parse` decides what it is worth."""
+
+CurrencyCode = Annotated[str, Meta(min_length=3, max_length=3, pattern="^[A-Za-z]{3}$")]
+
+
+class MoneyBody(Struct, frozen=True):
+    """An amount as a decimal string with its ISO 4217 currency."""
+
+    amount: str
+    currency: str
+
+    @classmethod
+    def of(cls, money: Money) -> "MoneyBody":
+        """Write money."""
+        return cls(money.text, money.currency)
+
+
+class MoneyInput(Struct, frozen=True):
+    """An amount and its currency, shillings unless said otherwise."""
+
+    amount: AmountInput
+    currency: CurrencyCode = "KES"
+
+    def read(self, field: str) -> Money:
+        """Read money. Raises InvalidAmount, UnknownCurrency."""
+        return Money.parse(self.amount, self.currency.upper(), field=f"{field}.amount")
+
+
+class ListBody(Struct, Generic[T], frozen=True):
+    """A page of a list, and the addresses of its neighbours."""
+
+    results: Sequence[T]
+    next: str | None
+    previous: str | None
+
+
+def page_from(
+    limit: FromQuery[Annotated[int, QueryParameter(ge=1, le=100)]] = 20,
+    cursor: FromQuery[Annotated[str | None, QueryParameter(max_length=200)]] = None,
+) -> Page:
+    """Return which page a request asks for; the dependency `page`."""
+    return Page(limit, cursor)
+
+
+def list_body(request: Request[Any, Any, Any], listing: Listing[V], write: Callable[[V], T]) -> ListBody[T]:
+    """Write a page; its neighbours keep the request's filters."""
+
+    def address(cursor: str | None) -> str | None:
+        if cursor is None:
+            return None
+        kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+        return f"{request.url.path}?{urlencode([*kept, ('cursor', cursor)])}"
+
+    return ListBody([write(item) for item in listing.results], address(listing.next), address(listing.previous))
