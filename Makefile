@@ -1,0 +1,43 @@
+# One door for people and for CI. `make help` lists what there is.
+
+PYTHON ?= python3
+ARGS ?=
+# every folder with Python in it; those that do not exist yet are left out
+CODE := $(wildcard src tests alembic scripts benchmarks)
+
+.DEFAULT_GOAL := help
+.PHONY: help ready run demo check test bench lock upgrade clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name does; do printf '%-14s %s\n' "$$name" "$$does"; done
+
+ready: ## Make .venv match the locks (every target below does this first)
+	@$(PYTHON) scripts/bootstrap.py
+
+run: ready ## Start everything: database, API, worker, payment simulator, mail catcher
+	@exec .venv/bin/soko run $(ARGS)
+
+demo: ready ## Play one task from posting to payout against a fresh database, and print each step
+	@.venv/bin/soko demo $(ARGS)
+
+check: ready ## Format, lint, types, then the architecture, unit and contract tests
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy $(CODE)
+	.venv/bin/python -m pytest $(wildcard tests/architecture tests/unit tests/contract) $(ARGS)
+
+test: ready ## Every test, with a real PostgreSQL
+	.venv/bin/python -m pytest $(ARGS)
+
+bench: ready ## Measure the hot paths side by side
+	.venv/bin/python -m benchmarks $(ARGS)
+
+lock: ## Resolve requirements/*.in into the locks, keeping versions that still fit
+	@$(PYTHON) scripts/bootstrap.py lock
+
+upgrade: ## The same, taking the newest versions
+	@$(PYTHON) scripts/bootstrap.py lock --upgrade
+
+clean: ## Delete what can be made again: .venv, .tools and caches; never .data
+	rm -rf .venv .tools build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
