@@ -394,9 +394,10 @@ def installer(root: Path, source: PackageSource, environment: Mapping[str, str])
     tools = root / ".tools"
     uv = find_uv(root, source, dict(environment))
     told = uv_environment(environment, source, tools=tools)
-    bundle = tools / "ca-certificates.crt"
-    if bundle.exists() and not SYSTEM_CERTIFICATES.exists():
-        told.setdefault("SSL_CERT_FILE", str(bundle))
+    # the machine's own certificates, which may hold a company's; uv by itself only believes the ones it was built with
+    for bundle in (SYSTEM_CERTIFICATES, tools / "ca-certificates.crt"):
+        if bundle.exists():
+            told.setdefault("SSL_CERT_FILE", str(bundle))
     return uv, told
 
 

@@ -208,6 +208,7 @@ class EmbeddedPostgres:
         return None
 
     def _start_server(self) -> Path:
+        self._binaries()  # before anything is made: without them nothing may be left behind
         self._place()
         if not (self.data_dir / "PG_VERSION").exists():
             self._init_cluster()

@@ -305,3 +305,5 @@ def test_a_server_that_cannot_start_says_why(folder: Path) -> None:
 def test_a_folder_without_binaries_is_named_in_the_refusal(folder: Path) -> None:
     with pytest.raises(PostgresUnavailable, match=f"found in {folder}"):
         EmbeddedPostgres(folder / "postgres", bin_dir=folder).start()
+
+    assert not (folder / "postgres").exists()
