@@ -1,9 +1,20 @@
 """The port behind which files are kept, and the one that looks at their content."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+KEY_LENGTH_MAX = 900
+"""Characters; S3 stops at 1,024 bytes."""
+
+_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}(?:/[A-Za-z0-9_][A-Za-z0-9._-]{0,199}){0,15}")
+
+
+def is_key(text: str) -> bool:
+    """Tell whether a text can be a key: segments of letters, digits, `.`, `_` and `-`, none starting with a point."""
+    return len(text) <= KEY_LENGTH_MAX and _KEY.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +32,8 @@ class ObjectStorage(Protocol):
     - `put` streams: memory does not grow with the file; it stops reading at `size_max` + 64 KiB, raises FileTooLarge
       and leaves nothing behind, and so does any error of the source;
     - a key is readable only after `put` has returned, and then whole, also after a crash;
-    - keys cannot leave the store, whatever they contain;
+    - keys cannot leave the store, whatever they contain: for what `is_key` refuses, `put` raises ValueError and nothing
+      is ever there;
     - `delete` of what is not there is no error; `open` of what is not there raises NotFound.
     """
 
