@@ -1,9 +1,11 @@
 """The port through which mail leaves."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from application.core.kernel.mail import Mail
 from domain.core.kernel.errors import DomainError
+
+__all__ = ["Mail", "MailRefused", "MailUnavailable", "Mailer"]
 
 
 class MailRefused(DomainError):
@@ -16,16 +18,6 @@ class MailUnavailable(DomainError):
     """The mail server cannot be reached now."""
 
     code = "notifications.mail_unavailable"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mail:
-    """One plain-text mail to one address. `message_id` stays the same when a mail is sent again."""
-
-    message_id: str
-    to: str
-    subject: str
-    text: str
 
 
 class Mailer(Protocol):

@@ -43,6 +43,12 @@ class ExtensionRefused(Invalid):
     code = "files.extension_refused"
 
 
+class ContentTypeRefused(Invalid):
+    """The content of this file is not of a kind that is accepted here."""
+
+    code = "files.content_type_refused"
+
+
 class FileState(StrEnum):
     """Where a file is on its way to being shown (rule files.scanned_before_shown)."""
 
