@@ -33,8 +33,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHON_MIN = (3, 11)
 EVERYTHING_LOCK = "requirements/dev.txt"  # one set for run, check and test: switching between them never reinstalls
 UV_LOCK = "requirements/uv.txt"
-LOCKS = {  # each made from its .in file; the later ones agree with the earlier
+LOCKS = {  # each made from its .in file; the one for everything agrees with the others
     "requirements/runtime.txt": "requirements/runtime.in",
+    "requirements/build.txt": "requirements/build.in",
     "requirements/dev.txt": "requirements/dev.in",
     "requirements/uv.txt": "requirements/uv.in",
 }
@@ -435,7 +436,8 @@ def lock(root: Path, environment: Mapping[str, str], *, upgrade: bool) -> None:
     options += ["--override", "requirements/overrides.txt"]
     for made, wanted in LOCKS.items():
         say(f"locking {made}")
-        agreeing = ["--constraint", "requirements/runtime.txt"] if made == EVERYTHING_LOCK else []
+        parts = ("requirements/runtime.txt", "requirements/build.txt") if made == EVERYTHING_LOCK else ()
+        agreeing = [option for part in parts for option in ("--constraint", part)]
         newer = ["--upgrade"] if upgrade else []
         run([uv, "pip", "compile", "--quiet", *options, *agreeing, *newer, wanted, "-o", made], root, told)
 
