@@ -1,0 +1,123 @@
+"""The command line, `soko`: the server, its parts, and what an operator does by hand."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+import uvloop
+
+from domain.core.kernel.errors import DomainError
+from infrastructure.local.postgres import PostgresUnavailable
+from interface.bootstrap.settings import Settings, SettingsRefused, read_settings
+
+REFUSED = 2
+"""Exit status for what the person at the keyboard can put right."""
+
+app = typer.Typer(
+    name="soko", help="An open marketplace backend.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
+
+
+@app.command()
+def run() -> None:
+    """Start everything: database, API, worker, scheduler and, outside production, a simulated provider and mail."""
+    _serve(worker=True, scheduler=True, everything=True)
+
+
+@app.command()
+def api() -> None:
+    """Answer requests; the worker and the scheduler run elsewhere."""
+    _serve(worker=False, scheduler=False, everything=False)
+
+
+@app.command()
+def worker() -> None:
+    """Deliver events and run jobs, without answering requests."""
+    _work(worker=True, scheduler=False)
+
+
+@app.command()
+def scheduler() -> None:
+    """Write down which jobs are due; workers run them. Several at once are as good as one."""
+    _work(worker=False, scheduler=True)
+
+
+@app.command()
+def migrate(
+    down: Annotated[bool, typer.Option("--down", help="Take every migration back, and every row with them")] = False,
+) -> None:
+    """Bring the database to the schema of this version."""
+    from infrastructure.postgres.migrations import Migrations
+    from interface.bootstrap.runtime import MIGRATIONS, database_of
+
+    settings = _prepare()
+    if down and settings.is_production:
+        raise SettingsRefused("SOKO_ENVIRONMENT: going down deletes every row, so it is refused in production")
+    with database_of(settings) as url:
+        migrations = Migrations(MIGRATIONS, url)
+        if down:
+            _finish(migrations.downgrade())
+            typer.echo("The database is empty.")
+        else:
+            was_behind = _finish(migrations.upgrade())
+            typer.echo(f"The database {'is now' if was_behind else 'was already'} at {migrations.head}.")
+
+
+def _serve(*, worker: bool, scheduler: bool, everything: bool) -> None:
+    from interface.bootstrap.announcement import announce
+    from interface.bootstrap.runtime import database_of, serve
+
+    settings = _prepare()
+    is_embedded = everything and settings.embedded_worker
+    with database_of(settings) as url:
+        is_working, is_planning = worker and is_embedded, scheduler and is_embedded
+        _finish(serve(settings, url, worker=is_working, scheduler=is_planning, on_start=announce))
+
+
+def _work(*, worker: bool, scheduler: bool) -> None:
+    from interface.bootstrap.runtime import database_of, work
+
+    settings = _prepare()
+    with database_of(settings) as url:
+        _finish(work(settings, url, worker=worker, scheduler=scheduler))
+
+
+def _prepare() -> Settings:
+    from interface.bootstrap.logs import configure_logs
+
+    settings = read_settings()
+    configure_logs(settings)
+    return settings
+
+
+def _finish(work: Coroutine[Any, Any, Any]) -> Any:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def _leave(_: int, __: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def main() -> None:
+    """Run the command line; what a person can put right is said in a sentence, without a traceback."""
+    signal.signal(signal.SIGTERM, _leave)  # so that whatever was started is also stopped
+    try:
+        app()
+    except (SettingsRefused, PostgresUnavailable) as error:
+        sys.exit(_say(str(error)))
+    except DomainError as error:
+        sys.exit(_say(str(error) or (type(error).__doc__ or "").strip()))
+
+
+def _say(text: str) -> int:
+    typer.echo(text, err=True)
+    return REFUSED
+
+
+if __name__ == "__main__":
+    main()

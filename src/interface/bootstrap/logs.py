@@ -1,0 +1,64 @@
+"""Where the log goes and what it looks like: one event a line, on standard error."""
+
+import logging
+import sys
+from typing import TextIO
+
+import structlog
+from structlog.types import EventDict, Processor, WrappedLogger
+
+from application.core.kernel.request_context import current_request
+from interface.bootstrap.settings import Settings
+
+LIBRARY_LEVELS = {
+    "uvicorn": logging.WARNING,
+    "taskiq": logging.ERROR,
+    "httpx": logging.WARNING,
+    "alembic": logging.WARNING,
+}
+"""Libraries that are too talkative; httpx, for one, writes every URL with its query string."""
+
+
+def configure_logs(settings: Settings, stream: TextIO = sys.stderr) -> None:
+    """Send our events and the libraries' to `stream`: as JSON, or readable on a terminal."""
+    is_console = settings.log_format == "console" or (settings.log_format == "auto" and stream.isatty())
+    level = logging.DEBUG if settings.debug else logging.INFO
+    before: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_trace,
+    ]
+    last: list[Processor]
+    if is_console:
+        last = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=24)]
+    else:
+        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *before,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=before,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    logging.getLogger("soko").setLevel(level)
+    for library, library_level in LIBRARY_LEVELS.items():
+        logging.getLogger(library).setLevel(library_level)
+
+
+def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    event.setdefault("trace_id", current_request().trace_id)
+    return event

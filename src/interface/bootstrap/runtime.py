@@ -1,0 +1,182 @@
+"""From settings to a running server: real adapters, the application, and the loops beside it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import structlog
+from litestar import Litestar
+
+from application.core.identity.security import AccessClaims
+from infrastructure.local.postgres import EmbeddedPostgres
+from infrastructure.local.secret_key import kept_secret
+from infrastructure.postgres.core.policies import PostgresPolicies
+from infrastructure.postgres.database import Database
+from infrastructure.postgres.migrations import Migrations
+from infrastructure.security.jwt import JwtAccessTokens
+from infrastructure.security.passwords import Argon2PasswordHasher, HmacCodeHasher
+from infrastructure.system.clock import SystemClock
+from infrastructure.system.ids import UuidV7Source
+from infrastructure.system.randomness import SystemRandomness
+from interface.bootstrap.adapters import Adapters
+from interface.bootstrap.area import SubscriptionList
+from interface.bootstrap.asgi import create_app
+from interface.bootstrap.background import Background, Loop, every
+from interface.bootstrap.container import Server, build
+from interface.bootstrap.serving import Serving, bind, stopping_on_signals
+from interface.bootstrap.settings import Settings, SettingsRefused
+
+ROOT = Path(__file__).resolve().parents[3]
+MIGRATIONS = ROOT / "alembic"
+EMBEDDED_DATABASE = "soko"
+REFRESH_EVERY = timedelta(seconds=1)
+TOKEN_AUDIENCE = "soko"  # noqa: S105 - whom tokens are for, no secret
+
+_log = structlog.get_logger("soko.runtime")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """A server with its database open and nothing running yet."""
+
+    settings: Settings
+    database: Database
+    migrations: Migrations
+    adapters: Adapters
+    server: Server
+
+    def app(self) -> Litestar:
+        """Return the application."""
+        return create_app(self.server)
+
+    def loops(self, *, worker: bool, scheduler: bool) -> tuple[Loop, ...]:
+        """Return what has to run beside the requests, or instead of them."""
+        followed = (self.adapters.policies, self.adapters.revocations)
+        return tuple(
+            every(REFRESH_EVERY, f"refresh {type(one).__name__}", one.refresh)
+            for one in followed
+            if isinstance(one, Refreshed)
+        )
+
+
+@runtime_checkable
+class Refreshed(Protocol):
+    """What follows the database from memory."""
+
+    async def refresh(self) -> None: ...
+
+
+@contextlib.contextmanager
+def database_of(settings: Settings) -> Iterator[str]:
+    """Give the URL of the database: the configured one, or the embedded one of the data folder, started if need be.
+
+    Raises PostgresUnavailable.
+    """
+    if settings.database_url:
+        yield with_driver(settings.database_url)
+        return
+    folder = settings.data_path / "postgres"
+    bin_dir = Path(settings.postgres_bin_dir) if settings.postgres_bin_dir else None
+    with EmbeddedPostgres(folder, bin_dir=bin_dir) as postgres:
+        postgres.create_database(EMBEDDED_DATABASE)
+        yield postgres.url(EMBEDDED_DATABASE)
+
+
+def with_driver(url: str) -> str:
+    """Return a database URL in SQLAlchemy's words, as platforms write it in several."""
+    for scheme in ("postgresql+asyncpg://", "postgresql://", "postgres://"):
+        if url.startswith(scheme):
+            return f"postgresql+asyncpg://{url.removeprefix(scheme)}"
+    raise SettingsRefused("DATABASE_URL: must begin with postgresql://")
+
+
+def with_secret(settings: Settings) -> Settings:
+    """Return the settings with a secret: outside production one is made and kept beside the data."""
+    if settings.secret_key or settings.is_production:
+        return settings
+    return replace(settings, secret_key=kept_secret(settings.data_path))
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings, url: str) -> AsyncIterator[Runtime]:
+    """Open everything outside and wire the server. Raises SettingsRefused, Unavailable."""
+    settings = with_secret(settings)
+    async with AsyncExitStack() as resources:
+        database = Database(url, pool_size=settings.database_pool)
+        resources.push_async_callback(database.close)
+        subscriptions = SubscriptionList()
+        adapters = await real_adapters(settings, database=database, subscriptions=subscriptions, resources=resources)
+        yield Runtime(
+            settings=settings,
+            database=database,
+            migrations=Migrations(MIGRATIONS, url),
+            adapters=adapters,
+            server=build(adapters, subscriptions),
+        )
+
+
+async def real_adapters(
+    settings: Settings, *, database: Database, subscriptions: SubscriptionList, resources: AsyncExitStack
+) -> Adapters:
+    """Make the real adapters; what has to be closed is pushed on `resources`. Raises SettingsRefused."""
+    clock, ids, secret = SystemClock(), UuidV7Source(), settings.secret_key.encode()
+    passwords = Argon2PasswordHasher()
+    resources.callback(passwords.close)
+    try:
+        access_tokens = JwtAccessTokens(
+            algorithm="EdDSA" if settings.jwt_algorithm == "EdDSA" else "HS256",
+            key=settings.secret_key,
+            previous_key=settings.previous_secret_key or None,
+            issuer=settings.address,
+            audience=TOKEN_AUDIENCE,
+        )
+        codes = HmacCodeHasher(secret)
+    except ValueError as error:
+        raise SettingsRefused(f"SECRET_KEY: {error}") from error
+    return Adapters(
+        clock=clock,
+        ids=ids,
+        randomness=SystemRandomness(),
+        policies=PostgresPolicies(database, clock, defaults={"files.max_size": settings.max_file_size_mb}),
+        passwords=passwords,
+        codes=codes,
+        access_tokens=access_tokens,
+        revocations=_NothingRevoked(),
+    )
+
+
+class _NothingRevoked:
+    """No account can sign out before there are accounts."""
+
+    def covers(self, claims: AccessClaims) -> bool:
+        return False
+
+
+async def serve(
+    settings: Settings, url: str, *, worker: bool, scheduler: bool, on_start: Callable[[Runtime], None]
+) -> None:
+    """Migrate, answer requests and run the loops, until a signal; `on_start` is called once requests are answered."""
+    listener = bind(settings)
+    with contextlib.closing(listener):
+        async with open_runtime(settings, url) as runtime:
+            await runtime.migrations.upgrade()
+            loops = runtime.loops(worker=worker, scheduler=scheduler)
+            serving = Serving(runtime.app(), listener)
+            async with Background(loops):
+                with stopping_on_signals(serving.stop):
+                    await serving.run(on_start=lambda: on_start(runtime))
+
+
+async def work(settings: Settings, url: str, *, worker: bool, scheduler: bool) -> None:
+    """Run the loops without answering requests, until a signal."""
+    async with open_runtime(settings, url) as runtime:
+        await runtime.migrations.upgrade()
+        stop = asyncio.Event()
+        async with Background(runtime.loops(worker=worker, scheduler=scheduler)):
+            with stopping_on_signals(stop.set):
+                await stop.wait()

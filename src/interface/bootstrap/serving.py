@@ -1,0 +1,98 @@
+"""Serve an application with uvicorn, on one socket, until told to stop."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvicorn
+
+from interface.bootstrap.settings import Settings, SettingsRefused
+
+KEEP_ALIVE_S = 20
+GRACEFUL_STOP_S = 15
+"""Requests in progress may take this long after a stop; a half-sent body must not hold the process for ever."""
+
+BACKLOG = 1024
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Take the port, before anything else is started. Raises SettingsRefused."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise SettingsRefused(
+            f"SOKO_PORT: cannot listen on {settings.host}:{settings.port} ({error.strerror}); name another port"
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+class Serving:
+    """One uvicorn on one socket; `stop` ends it gracefully, a second `stop` at once."""
+
+    def __init__(self, app: Any, listener: socket.socket) -> None:
+        config = uvicorn.Config(
+            app,
+            loop="none",  # the command line has chosen uvloop already
+            http="httptools",
+            ws="auto",
+            ws_max_size=64 * 1024,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,  # the edge decides whom to believe
+            server_header=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=GRACEFUL_STOP_S,
+        )
+        self._server = _QuietServer(config)
+        self._listener = listener
+
+    async def run(self, *, on_start: Callable[[], None] | None = None) -> None:
+        """Serve until stopped; `on_start` is called once connections are answered."""
+        self._server.on_start = on_start
+        await self._server.serve(sockets=[self._listener])
+
+    def stop(self) -> None:
+        """Answer what is in progress, then end."""
+        if self._server.should_exit:
+            self._server.force_exit = True
+        self._server.should_exit = True
+
+
+@contextlib.contextmanager
+def stopping_on_signals(stop: Any) -> Iterator[None]:
+    """Call `stop` for every Ctrl-C and SIGTERM inside the block."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+class _QuietServer(uvicorn.Server):
+    """A server that leaves the signals to the program around it, and says when it is ready."""
+
+    on_start: Callable[[], None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then tell."""
+        await super().startup(sockets)
+        if self.started and self.on_start is not None:
+            self.on_start()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
