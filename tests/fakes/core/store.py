@@ -1,0 +1,153 @@
+"""The database in memory: what is committed, and units of work over it that behave as the real ones do.
+
+An area adds its repositories as properties of `InMemoryCoreUnitOfWork` (a vertical in a subclass of it); each keeps its
+rows in `unit_of_work.table(name)`, which hands out copies and writes them back at `commit`.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, MutableMapping
+from copy import deepcopy
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from application.core.kernel.ports import AuditEntry, Clock, Delivery, IdSource
+from domain.core.kernel.events import Event
+from infrastructure.postgres.unit_of_work import DeliveredBefore
+from tests.fakes.core.ledger import InMemoryLedger
+from tests.fakes.core.system import FixedClock, SequentialIds
+
+Unit = TypeVar("Unit", bound="InMemoryCoreUnitOfWork")
+
+
+class InMemoryStore:
+    """What is committed. Tests read `rows(name)`, `events`, `audit_entries` and `deliveries_done`."""
+
+    def __init__(self, *, clock: Clock | None = None, ids: IdSource | None = None) -> None:
+        self.clock: Clock = clock or FixedClock()
+        self.ids: IdSource = ids or SequentialIds(start=1 << 40)  # far from the ids that a test gives out itself
+        self.tables: defaultdict[str, dict[Hashable, Any]] = defaultdict(dict)
+        self.events: list[Event] = []
+        self.audit_entries: list[AuditEntry] = []
+        self.deliveries_done: list[Delivery] = []
+        self.commits = 0
+        self.lock = asyncio.Lock()
+        """Held by the one running unit of work: as strict as if every row were locked."""
+        self.held_by: asyncio.Task[Any] | None = None
+
+    def rows(self, name: str) -> dict[Hashable, Any]:
+        """Return copies of the committed rows of a table."""
+        return deepcopy(self.tables[name])
+
+    def unit_of_work(self) -> "InMemoryCoreUnitOfWork":
+        """Begin a unit of work of the core."""
+        return InMemoryCoreUnitOfWork(self)
+
+    def units(self, kind: type[Unit]) -> Callable[[], Unit]:
+        """Return the factory of another kind of unit of work."""
+        return lambda: kind(self)
+
+
+class InMemoryTable(MutableMapping[Hashable, Any]):
+    """The rows of one table as one unit of work sees them: copies, which only `save` writes back."""
+
+    def __init__(self, committed: dict[Hashable, Any]) -> None:
+        self._committed = committed
+        self._loaded: dict[Hashable, Any] = {}
+        self._deleted: set[Hashable] = set()
+
+    def __getitem__(self, key: Hashable) -> Any:
+        if key in self._deleted:
+            raise KeyError(key)
+        if key not in self._loaded:
+            self._loaded[key] = deepcopy(self._committed[key])
+        return self._loaded[key]
+
+    def __setitem__(self, key: Hashable, row: Any) -> None:
+        self._deleted.discard(key)
+        self._loaded[key] = row
+
+    def __delitem__(self, key: Hashable) -> None:
+        self[key]
+        self._loaded.pop(key)
+        self._deleted.add(key)
+
+    def __iter__(self) -> Iterator[Hashable]:
+        yield from [key for key in {**self._committed, **self._loaded} if key not in self._deleted]
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def save(self) -> None:
+        """Write what was loaded, put or deleted."""
+        self._committed.update(deepcopy(self._loaded))
+        for key in self._deleted:
+            self._committed.pop(key, None)
+
+
+class InMemoryCoreUnitOfWork:
+    """One transaction. Units run one after the other; leaving without `commit` forgets everything."""
+
+    def __init__(self, store: InMemoryStore) -> None:
+        self.store = store
+        self.clock = store.clock
+        self._tables: dict[str, InMemoryTable] = {}
+        self._at_commit: list[Callable[[], None]] = []
+        self._events: list[Event] = []
+        self._audit: list[AuditEntry] = []
+        self._deliveries: list[Delivery] = []
+        self._is_open = False
+
+    async def __aenter__(self) -> Self:
+        here = asyncio.current_task()
+        assert self.store.held_by is not here, "a unit of work inside another one would wait for itself for ever"
+        await self.store.lock.acquire()
+        self.store.held_by = here
+        self._is_open = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_open = False
+        self.store.held_by = None
+        self.store.lock.release()
+
+    def table(self, name: str) -> InMemoryTable:
+        """Return a table as this unit sees it."""
+        assert self._is_open, "a unit of work is used inside its block, before its commit"
+        if name not in self._tables:
+            self._tables[name] = InMemoryTable(self.store.tables[name])
+        return self._tables[name]
+
+    def at_commit(self, check: Callable[[], None]) -> None:
+        """Have something done just before the commit: refuse what a constraint would, or write what is staged."""
+        self._at_commit.append(check)
+
+    def record(self, *events: Event) -> None:
+        self._events += events
+
+    def audit(self, entry: AuditEntry) -> None:
+        self._audit.append(entry)
+
+    def done(self, delivery: Delivery) -> None:
+        self._deliveries.append(delivery)
+
+    async def commit(self) -> None:
+        assert self._is_open, "one commit a unit of work"
+        finished = {delivery.id for delivery in self.store.deliveries_done}
+        if any(delivery.id in finished for delivery in self._deliveries):
+            raise DeliveredBefore
+        for check in self._at_commit:
+            check()
+        for table in self._tables.values():
+            table.save()
+        self.store.events += self._events
+        self.store.audit_entries += self._audit
+        self.store.deliveries_done += self._deliveries
+        self.store.commits += 1
+        self._is_open = False
+
+    @cached_property
+    def ledger(self) -> InMemoryLedger:
+        return InMemoryLedger(self)
