@@ -8,6 +8,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, MutableMapping
 from copy import deepcopy
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
