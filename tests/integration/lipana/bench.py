@@ -1,0 +1,103 @@
+"""The real adapter, the simulated provider behind real HTTP, and a catcher for its callbacks."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from application.core.payments.simulation import Script, ScriptMatch, SimulatedOutcome
+from infrastructure.lipana.gateway import LipanaPaymentGateway, LipanaSettings
+from infrastructure.simulator.lipana import LipanaSimulator, SimulatorSettings
+from infrastructure.simulator.server import LipanaSimulatorServer
+from tests.fakes.core.system import FixedClock
+
+API_KEY = "lip_sk_test_0123456789"
+SECRET = "lipana_test_secret_0123456789abcdef"
+EARLIER_SECRET = "lipana_test_secret_of_last_year"
+CONTROL_KEY = "control key of a test"
+CALLBACK_URL = "http://soko.test/api/payments/lipana/callback"
+
+
+class Catcher:
+    """Stands where our API would be and keeps what is posted to it."""
+
+    def __init__(self) -> None:
+        self.caught: list[httpx.Request] = []
+        self.status = 200
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        await request.aread()
+        self.caught.append(request)
+        return httpx.Response(self.status, json={"detail": "processed"})
+
+
+class LipanaBench:
+    """Everything one test needs; `gateway` speaks to `simulator` over loopback."""
+
+    def __init__(self, simulator: LipanaSimulator, gateway: LipanaPaymentGateway, clock: FixedClock) -> None:
+        self.simulator = simulator
+        self.gateway = gateway
+        self.clock = clock
+        self.catcher = Catcher()
+        self.base_url = ""
+        self.control_url = ""
+        self.client: httpx.AsyncClient
+
+    async def script(self, phone: str, outcome: SimulatedOutcome) -> None:
+        await self.tell(outcome, phone=phone)
+
+    async def tell(self, outcome: SimulatedOutcome, **how: Any) -> None:
+        """Script the provider; `phone`, `method`, `purpose` say for what, the rest goes to the script."""
+        match = ScriptMatch(**{name: how.pop(name) for name in ("phone", "method", "purpose") if name in how})
+        await self.simulator.script(Script(match=match, outcome=outcome, **how))
+
+    async def notices(self, reference: str) -> list[tuple[bytes, dict[str, str]]]:
+        self.catcher.caught.clear()
+        await self.simulator.deliver(reference)
+        return [(request.content, dict(request.headers)) for request in self.catcher.caught]
+
+    def prompts(self) -> int:
+        return sum(movement.kind == "stk_push" for movement in self.simulator.books())
+
+
+@asynccontextmanager
+async def lipana_bench(
+    settings: dict[str, Any] | None = None, simulator_settings: dict[str, Any] | None = None
+) -> AsyncIterator[LipanaBench]:
+    clock, catcher = FixedClock(), Catcher()
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(catcher.answer)) as callbacks,
+        httpx.AsyncClient(trust_env=False) as client,
+    ):
+        simulator = LipanaSimulator(
+            SimulatorSettings(
+                **{
+                    "api_key": API_KEY,
+                    "webhook_secret": SECRET,
+                    "previous_webhook_secret": EARLIER_SECRET,
+                    "control_key": CONTROL_KEY,
+                    "callback_url": CALLBACK_URL,
+                    **(simulator_settings or {}),
+                }
+            ),
+            clock,
+            callbacks,
+        )
+        async with LipanaSimulatorServer(simulator) as server:
+            lipana = LipanaSettings(
+                **{
+                    "base_url": server.base_url,
+                    "api_key": API_KEY,
+                    "callback_secret": SECRET,
+                    "previous_callback_secret": EARLIER_SECRET,
+                    "previous_callback_secret_until": clock.now() + timedelta(hours=1),
+                    "can_pay_out": True,
+                    **(settings or {}),
+                }
+            )
+            bench = LipanaBench(simulator, LipanaPaymentGateway(client, lipana, clock), clock)
+            bench.catcher, bench.base_url, bench.control_url = catcher, server.base_url, server.control_url
+            bench.client = client
+            yield bench
