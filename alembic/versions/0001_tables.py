@@ -7,6 +7,7 @@ Revises:
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql
 
 revision = "0001"
 down_revision = None
@@ -42,9 +43,10 @@ def upgrade() -> None:
         sa.Column("payee_id", sa.Uuid(), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("area", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("available_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("is_frozen", sa.SmallInteger(), server_default="0", nullable=False),
+        sa.Column("is_frozen", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("released_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("amount > 0", name=op.f("ck_earnings_holds_amount")),
@@ -56,8 +58,29 @@ def upgrade() -> None:
         "earnings_holds",
         ["available_at"],
         unique=False,
-        postgresql_where="released_at IS NULL AND is_frozen = 0",
+        postgresql_where="released_at IS NULL AND NOT is_frozen",
     )
+    op.create_table(
+        "files",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("owner_id", sa.Uuid(), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("subject_id", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.LargeBinary(), nullable=False),
+        sa.Column("content_type", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("scan_after", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("uploaded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("state IN ('received', 'ready', 'quarantined')", name=op.f("ck_files_state")),
+        sa.CheckConstraint("size > 0", name=op.f("ck_files_size")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_files")),
+        sa.UniqueConstraint("key", name="uq_files_key"),
+    )
+    op.create_index("ix_files_received", "files", ["id"], unique=False, postgresql_where="state = 'received'")
+    op.create_index("ix_files_subject", "files", ["subject_id", "purpose", "id"], unique=False)
     op.create_table(
         "job_runs",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -80,12 +103,20 @@ def upgrade() -> None:
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("balance", sa.BigInteger(), nullable=False),
+        sa.Column("owner_id", sa.Uuid(), nullable=True),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
             "CASE WHEN starts_with(account, 'owed:') THEN balance <= 0 ELSE balance >= 0 END",
             name=op.f("ck_ledger_balances_floor"),
         ),
         sa.PrimaryKeyConstraint("account", "currency", name=op.f("pk_ledger_balances")),
+    )
+    op.create_index(
+        "ix_ledger_balances_owner",
+        "ledger_balances",
+        ["owner_id"],
+        unique=False,
+        postgresql_where="owner_id IS NOT NULL",
     )
     op.create_table(
         "ledger_transfers",
@@ -100,9 +131,85 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["reverses"], ["ledger_transfers.id"], name="fk_ledger_transfers_reverses"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_transfers")),
         sa.UniqueConstraint("reference", name="uq_ledger_transfers_reference"),
-        sa.UniqueConstraint("reverses", name="uq_ledger_transfers_reverses"),
     )
-    op.create_index("ix_ledger_transfers_subject", "ledger_transfers", ["subject"], unique=False)
+    op.create_index(
+        "uq_ledger_transfers_reverses",
+        "ledger_transfers",
+        ["reverses"],
+        unique=True,
+        postgresql_where="reverses IS NOT NULL",
+    )
+    op.create_table(
+        "ledger_unsealed",
+        sa.Column("transfer_id", sa.Uuid(), nullable=False),
+        sa.PrimaryKeyConstraint("transfer_id", name=op.f("pk_ledger_unsealed")),
+    )
+    op.create_table(
+        "mail_queue",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("message_id", sa.Text(), nullable=False),
+        sa.Column("recipient", sa.Uuid(), nullable=True),
+        sa.Column("to_address", sa.Text(), nullable=True),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("dead_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "(sent_at IS NULL AND dead_at IS NULL) OR (subject = '' AND text = '' AND to_address IS NULL)",
+            name=op.f("ck_mail_queue_forgotten"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_mail_queue")),
+        sa.UniqueConstraint("message_id", name="uq_mail_queue_message_id"),
+    )
+    op.create_index(
+        "ix_mail_queue_due",
+        "mail_queue",
+        ["due_at", "id"],
+        unique=False,
+        postgresql_where="sent_at IS NULL AND dead_at IS NULL",
+    )
+    op.create_table(
+        "notice_counters",
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("last_seq", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("pk_notice_counters")),
+    )
+    op.create_table(
+        "notices",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("recipient", sa.Uuid(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("event_id", sa.Uuid(), nullable=False),
+        sa.Column("category", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("link", sa.Text(), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("socket_event", sa.Text(), nullable=True),
+        sa.Column("is_mailed", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notices")),
+        sa.UniqueConstraint("event_id", "recipient", name="uq_notices_event_recipient"),
+        sa.UniqueConstraint("recipient", "seq", name="uq_notices_recipient_seq"),
+    )
+    op.create_index("ix_notices_recipient", "notices", ["recipient", "id"], unique=False)
+    op.create_index(
+        "ix_notices_unread", "notices", ["recipient", "id"], unique=False, postgresql_where="read_at IS NULL"
+    )
+    op.create_table(
+        "notification_preferences",
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("category", sa.Text(), nullable=False),
+        sa.Column("email", sa.Boolean(), nullable=False),
+        sa.Column("sms", sa.Boolean(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "category", name="pk_notification_preferences"),
+    )
     op.create_table(
         "outbox_messages",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -181,10 +288,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["transfer_id"], ["ledger_transfers.id"], name="fk_ledger_postings_transfer"),
         sa.PrimaryKeyConstraint("transfer_id", "leg", name=op.f("pk_ledger_postings")),
     )
-    op.create_index(
-        "ix_ledger_postings_destination", "ledger_postings", ["destination", "currency", "transfer_id"], unique=False
-    )
-    op.create_index("ix_ledger_postings_source", "ledger_postings", ["source", "currency", "transfer_id"], unique=False)
+    op.create_index("ix_ledger_postings_destination", "ledger_postings", ["destination", "transfer_id"], unique=False)
+    op.create_index("ix_ledger_postings_source", "ledger_postings", ["source", "transfer_id"], unique=False)
     op.create_table(
         "ledger_seals",
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -214,13 +319,27 @@ def downgrade() -> None:
     )
     op.drop_index("ix_outbox_messages_done", table_name="outbox_messages", postgresql_where="done_at IS NOT NULL")
     op.drop_table("outbox_messages")
-    op.drop_index("ix_ledger_transfers_subject", table_name="ledger_transfers")
+    op.drop_table("notification_preferences")
+    op.drop_index("ix_notices_unread", table_name="notices", postgresql_where="read_at IS NULL")
+    op.drop_index("ix_notices_recipient", table_name="notices")
+    op.drop_table("notices")
+    op.drop_table("notice_counters")
+    op.drop_index("ix_mail_queue_due", table_name="mail_queue", postgresql_where="sent_at IS NULL AND dead_at IS NULL")
+    op.drop_table("mail_queue")
+    op.drop_table("ledger_unsealed")
+    op.drop_index(
+        "uq_ledger_transfers_reverses", table_name="ledger_transfers", postgresql_where="reverses IS NOT NULL"
+    )
     op.drop_table("ledger_transfers")
+    op.drop_index("ix_ledger_balances_owner", table_name="ledger_balances", postgresql_where="owner_id IS NOT NULL")
     op.drop_table("ledger_balances")
     op.drop_index("ix_job_runs_open", table_name="job_runs", postgresql_where="finished_at IS NULL")
     op.drop_table("job_runs")
+    op.drop_index("ix_files_subject", table_name="files")
+    op.drop_index("ix_files_received", table_name="files", postgresql_where="state = 'received'")
+    op.drop_table("files")
     op.drop_index(
-        "ix_earnings_holds_due", table_name="earnings_holds", postgresql_where="released_at IS NULL AND is_frozen = 0"
+        "ix_earnings_holds_due", table_name="earnings_holds", postgresql_where="released_at IS NULL AND NOT is_frozen"
     )
     op.drop_table("earnings_holds")
     op.drop_index("ix_audit_entries_target", table_name="audit_entries")

@@ -19,14 +19,26 @@ class Ledger(Protocol):
       ReferenceConflict;
     - several transfers of one unit of work see each other's effect on balances;
     - nothing is visible to others before `commit`.
+
+    Two units that post the same new reference at the same instant may both get past `post`; the second `commit` raises
+    ReferenceConflict then, and the unit run again finds the first transfer. Where the row of a deal is locked first,
+    that cannot happen.
+
+    Lock once: a unit that has to look at balances before it knows its legs asks `balances` for every account that it
+    may post to, and names the references. `post` then locks nothing more, so no two units can wait for each other.
     """
 
     async def post(self, *transfers: Transfer) -> Sequence[Transfer]:
-        """Post transfers in order. Raises InsufficientFunds, ReferenceConflict, AlreadyReversed."""
+        """Post transfers in order. Raises InsufficientFunds, ReferenceConflict; `commit` raises AlreadyReversed."""
         ...
 
-    async def balances(self, accounts: Sequence[AccountRef], currency: str) -> Mapping[AccountRef, Money]:
-        """Return the balances of accounts with a floor, locked as `post` locks them."""
+    async def balances(
+        self, accounts: Sequence[AccountRef], currency: str, *, references: Sequence[str] = ()
+    ) -> Mapping[AccountRef, Money]:
+        """Return the balances of accounts with a floor, locked as `post` locks them.
+
+        `references` of the transfers to come are looked up on the way, which saves `post` its own round trip.
+        """
         ...
 
     async def find(self, reference: str) -> Transfer | None:

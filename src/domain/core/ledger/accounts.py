@@ -28,9 +28,15 @@ FLOOR_BY_CLASS: dict[str, Floor] = {
     "revenue": Floor.NONE,
     "costs": Floor.NONE,
     "funding": Floor.NONE,
+    "credits": Floor.ZERO,
+    "hold": Floor.ZERO,
+    "bank": Floor.ZERO,
+    "promotion": Floor.NONE,
 }
 """By the first word of the account's name. Accounts without a floor are never locked and keep no stored balance,
 so that a hot platform account does not serialise everybody's payments (rule ledger.locks_are_sorted)."""
+
+FLOORLESS_CLASSES = tuple(sorted(word for word, floor in FLOOR_BY_CLASS.items() if floor is Floor.NONE))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -46,7 +52,18 @@ class AccountRef:
     @property
     def floor(self) -> Floor:
         """How low, or high, the balance may go."""
-        return FLOOR_BY_CLASS[self.name.split(":", 1)[0]]
+        return FLOOR_BY_CLASS[self.word]
+
+    @property
+    def word(self) -> str:
+        """The class of the account: the first word of its name."""
+        return self.name.split(":", 1)[0]
+
+    @property
+    def owner(self) -> AccountId | None:
+        """The person whose account this is; None for deals, gateways and the platform."""
+        parts = self.name.split(":")
+        return AccountId(UUID(parts[2])) if len(parts) == 3 and parts[1] == "user" else None
 
     @classmethod
     def wallet(cls, owner: AccountId) -> Self:

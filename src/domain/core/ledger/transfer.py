@@ -1,15 +1,15 @@
 """Transfers: money moves from somewhere to somewhere, and history is only added to."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from domain.core.kernel.errors import Conflict
-from domain.core.kernel.ids import TransferId
+from domain.core.kernel.ids import AccountId, TransferId
 from domain.core.kernel.money import AMOUNT_MINOR_MAX, Money
-from domain.core.ledger.accounts import AccountRef
+from domain.core.ledger.accounts import AccountRef, Floor
 
 
 class InsufficientFunds(Conflict):
@@ -64,7 +64,8 @@ class Transfer:
     """Postings that happen together. `reference` is unique for ever: posting it twice is a no-op.
 
     `area` is the part of the market that earned or moved it (`assignments`, `payments`), `subject` what it was about,
-    such as `task:<id>`.
+    such as `task:<id>`. `holder` is the person to whom money in escrow still belongs; where it is None, that is the
+    owner of the wallet it came from.
     """
 
     id: TransferId
@@ -75,7 +76,8 @@ class Transfer:
     legs: tuple[Posting, ...]
     posted_at: datetime
     actor: UUID | None = None
-    reverses: TransferId | None = field(default=None)
+    reverses: TransferId | None = None
+    holder: AccountId | None = None
 
     def __post_init__(self) -> None:
         assert self.legs, "a transfer moves something"
@@ -98,8 +100,26 @@ class Transfer:
         assert sum(total.values()) == 0
         return dict(total)
 
-    def reversal(self, *, id: TransferId, posted_at: datetime, actor: UUID | None = None) -> "Transfer":
-        """Return the transfer that undoes this one; at most one per transfer (rule ledger.reverse_once)."""
+    def owners(self) -> dict[AccountRef, AccountId]:
+        """Return whose each account is; an escrow that money arrives at is its holder's, nobody's are left out."""
+        found = {account: owner for account in self.changes() if (owner := account.owner) is not None}
+        for leg in self.legs:
+            if leg.destination.word == "escrow" and (holder := self.holder or leg.source.owner) is not None:
+                found[leg.destination] = holder
+        return found
+
+    def reversal(
+        self,
+        *,
+        id: TransferId,
+        posted_at: datetime,
+        actor: UUID | None = None,
+        holder: AccountId | None = None,
+    ) -> "Transfer":
+        """Return the transfer that undoes this one; at most one per transfer (rule ledger.reverse_once).
+
+        Name the `holder` where it puts money back into an escrow: that is not whose wallet it comes from.
+        """
         return Transfer(
             id=id,
             reference=f"reversal:{self.id}",
@@ -110,20 +130,21 @@ class Transfer:
             posted_at=posted_at,
             actor=actor,
             reverses=self.id,
+            holder=holder,
         )
 
 
 def same_legs(one: Transfer, other: Transfer) -> bool:
-    """Tell whether two transfers move the same money between the same accounts."""
-    return one.legs == other.legs
+    """Tell whether two transfers move the same money between the same accounts, in whatever order they say it."""
+    return Counter(one.legs) == Counter(other.legs)
 
 
 def held_floor(account: AccountRef, balance_after: int) -> bool:
     """Tell whether a balance keeps the floor of its account (rule ledger.floor_holds)."""
-    match account.floor.name:
-        case "ZERO":
+    match account.floor:
+        case Floor.ZERO:
             return balance_after >= 0
-        case "CEILING_ZERO":
+        case Floor.CEILING_ZERO:
             return balance_after <= 0
-        case _:
+        case Floor.NONE:
             return True

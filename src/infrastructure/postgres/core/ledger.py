@@ -6,7 +6,7 @@ import asyncpg
 from sqlalchemy import ARRAY, SmallInteger, bindparam, select, text
 
 from domain.core.kernel.errors import DomainError, NotFound
-from domain.core.kernel.ids import TransferId
+from domain.core.kernel.ids import AccountId, TransferId
 from domain.core.kernel.money import Money
 from domain.core.ledger.accounts import AccountRef, Floor
 from domain.core.ledger.transfer import (
@@ -30,19 +30,23 @@ LEDGER_REFUSALS: Mapping[str, type[DomainError]] = {
     "uq_ledger_transfers_reverses": AlreadyReversed,
 }
 
-# A select locks nothing where no row exists yet, so the zero rows are inserted first, in the same sorted order. Rows
-# inserted by the first part are not in the snapshot of the second, so the first part returns them itself.
+# One pass in sorted order makes the missing rows and locks the others: `DO UPDATE ... WHERE false` locks a row without
+# writing it, also one that was committed after our snapshot. Then `locked` reads what is locked already, so a unit
+# never waits for a second row out of order and two units cannot wait for each other (rule ledger.locks_are_sorted).
+# `(SELECT count(*) FROM fresh) >= 0` puts the two in this order.
 _LOCK = Statement(
     text(
         "WITH wanted AS MATERIALIZED ("
         "  SELECT account FROM unnest(:accounts) AS w(account) ORDER BY account"
         "), fresh AS ("
-        "  INSERT INTO ledger_balances (account, currency, balance, changed_at)"
+        "  INSERT INTO ledger_balances AS b (account, currency, balance, changed_at)"
         "  SELECT account, :currency, 0, :now FROM wanted ORDER BY account"
-        "  ON CONFLICT DO NOTHING RETURNING account"
+        "  ON CONFLICT (account, currency) DO UPDATE SET balance = b.balance WHERE false"
+        "  RETURNING account"
         "), locked AS ("
         "  SELECT account, balance FROM ledger_balances"
-        "  WHERE currency = :currency AND account = ANY(:accounts) ORDER BY account FOR UPDATE"
+        "  WHERE currency = :currency AND account = ANY(:accounts) AND (SELECT count(*) FROM fresh) >= 0"
+        "  ORDER BY account FOR UPDATE"
         ") SELECT account, balance, NULL::text AS reference FROM locked"
         "  UNION ALL SELECT account, 0, NULL FROM fresh"
         "  UNION ALL SELECT NULL, NULL, reference FROM ledger_transfers WHERE reference = ANY(:references)"
@@ -81,16 +85,24 @@ _ADD_POSTINGS = Statement(
         bindparam("currencies", type_=ARRAY(TEXT)),
     )
 )
+_ADD_UNSEALED = Statement(
+    text("INSERT INTO ledger_unsealed (transfer_id) SELECT unnest(:ids)").bindparams(
+        bindparam("ids", type_=ARRAY(UUID)),
+    )
+)
 _SET_BALANCES = Statement(
     text(
-        "UPDATE ledger_balances AS b SET balance = w.balance, changed_at = :now"
-        " FROM unnest(:accounts, :currencies, :balances) AS w(account, currency, balance)"
+        "UPDATE ledger_balances AS b SET balance = w.balance, changed_at = :now, owner_id ="
+        " CASE WHEN w.balance = 0 AND starts_with(b.account, 'escrow:') THEN NULL"
+        " ELSE coalesce(w.owner, b.owner_id) END"
+        " FROM unnest(:accounts, :currencies, :balances, :owners) AS w(account, currency, balance, owner)"
         " WHERE b.account = w.account AND b.currency = w.currency"
     ).bindparams(
         bindparam("now", type_=INSTANT),
         bindparam("accounts", type_=ARRAY(TEXT)),
         bindparam("currencies", type_=ARRAY(TEXT)),
         bindparam("balances", type_=ARRAY(BIGINT)),
+        bindparam("owners", type_=ARRAY(UUID)),
     )
 )
 _TRANSFER = (
@@ -115,26 +127,31 @@ class PostgresLedger:
     def __init__(self, unit_of_work: PostgresUnitOfWork) -> None:
         self._unit = unit_of_work
         self._balances: dict[tuple[str, str], int] = {}
-        self._changed: set[tuple[str, str]] = set()
+        self._changed: dict[tuple[str, str], AccountId | None] = {}
+        """Accounts whose balance this unit changed, with the owner that the row is to have; None leaves it as it is."""
         self._posted: dict[str, Transfer] = {}
+        self._references: dict[str, bool] = {}
+        """References that were looked up, and whether somebody had used them before this unit."""
         self._staged: list[Transfer] = []
         unit_of_work.attach(self)
 
     async def post(self, *transfers: Transfer) -> Sequence[Transfer]:
         """Post transfers in order. Raises InsufficientFunds, ReferenceConflict."""
-        taken: set[str] = set()
         for currency in sorted({transfer.currency for transfer in transfers}):
             of_currency = [transfer for transfer in transfers if transfer.currency == currency]
-            taken |= await self._lock(
+            await self._lock(
                 (account for transfer in of_currency for account in transfer.changes()),
                 currency,
                 [transfer.reference for transfer in of_currency],
             )
-        return [await self._post_one(transfer, is_taken=transfer.reference in taken) for transfer in transfers]
+        return [await self._post_one(transfer) for transfer in transfers]
 
-    async def balances(self, accounts: Sequence[AccountRef], currency: str) -> Mapping[AccountRef, Money]:
+    async def balances(
+        self, accounts: Sequence[AccountRef], currency: str, *, references: Sequence[str] = ()
+    ) -> Mapping[AccountRef, Money]:
         """Return the balances of accounts with a floor, locked."""
-        await self._lock(accounts, currency, [])
+        assert all(account.floor is not Floor.NONE for account in accounts), "only accounts with a floor keep a balance"
+        await self._lock(accounts, currency, references)
         return {account: Money(self._balances[account.name, currency], currency) for account in accounts}
 
     async def find(self, reference: str) -> Transfer | None:
@@ -150,35 +167,34 @@ class PostgresLedger:
             raise NotFound
         return found
 
-    async def _lock(self, accounts: Iterable[AccountRef], currency: str, references: Sequence[str]) -> set[str]:
-        wanted = sorted(
-            {
-                account.name
-                for account in accounts
-                if account.floor is not Floor.NONE and (account.name, currency) not in self._balances
-            }
-        )
-        unseen = [reference for reference in references if reference not in self._posted]
-        taken: set[str] = set()
-        while True:
+    async def _lock(self, accounts: Iterable[AccountRef], currency: str, references: Iterable[str]) -> None:
+        wanted = {
+            account.name
+            for account in accounts
+            if account.floor is not Floor.NONE and (account.name, currency) not in self._balances
+        }
+        unseen = {reference for reference in references if reference not in self._references}
+        while wanted or unseen:
             rows = await _LOCK.fetch(
                 self._unit.connection,
-                accounts=wanted,
+                accounts=sorted(wanted),
                 currency=currency,
-                references=unseen,
+                references=sorted(unseen),
                 now=self._unit.clock.now(),
             )
-            taken |= {row["reference"] for row in rows if row["reference"] is not None}
+            self._references.update(dict.fromkeys(unseen, False))
+            unseen = set()
             for row in rows:
-                if row["account"] is not None:
+                if row["reference"] is not None:
+                    self._references[row["reference"]] = True
+                else:
                     self._balances[row["account"], currency] = row["balance"]
-            wanted = [name for name in wanted if (name, currency) not in self._balances]
-            if not wanted:  # else: another transaction inserted the row between our snapshot and our insert
-                return taken
+            # what is left was inserted and committed by another unit after our snapshot: locked by now, read next time
+            wanted = {name for name in wanted if (name, currency) not in self._balances}
 
-    async def _post_one(self, transfer: Transfer, *, is_taken: bool) -> Transfer:
+    async def _post_one(self, transfer: Transfer) -> Transfer:
         earlier = self._posted.get(transfer.reference)
-        if earlier is None and is_taken:
+        if earlier is None and self._references[transfer.reference]:
             earlier = await self.find(transfer.reference)
         if earlier is not None:
             if not same_legs(earlier, transfer):
@@ -192,7 +208,8 @@ class PostgresLedger:
         if not all(held_floor(account, balance) for account, balance in after.values()):
             raise InsufficientFunds
         self._balances.update({key: balance for key, (_, balance) in after.items()})
-        self._changed |= after.keys()
+        owners = transfer.owners()
+        self._changed.update({key: owners.get(account, self._changed.get(key)) for key, (account, _) in after.items()})
         self._posted[transfer.reference] = transfer
         self._staged.append(transfer)
         return transfer
@@ -223,7 +240,9 @@ class PostgresLedger:
             amounts=[leg.amount.minor for _, _, leg in legs],
             currencies=[leg.amount.currency for _, _, leg in legs],
         )
-        changed, self._changed = sorted(self._changed), set()
+        batch.stage(_ADD_UNSEALED, ids=[transfer.id for transfer in transfers])
+        owners, self._changed = self._changed, {}
+        changed = sorted(owners)
         if changed:
             batch.stage(
                 _SET_BALANCES,
@@ -231,6 +250,7 @@ class PostgresLedger:
                 accounts=[account for account, _ in changed],
                 currencies=[currency for _, currency in changed],
                 balances=[self._balances[key] for key in changed],
+                owners=[owners[key] for key in changed],
             )
 
 

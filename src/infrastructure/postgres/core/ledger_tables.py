@@ -1,6 +1,6 @@
 """Tables of the ledger. `soko_runtime` may add to transfers and postings, and never change or delete them."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, SmallInteger, Table, UniqueConstraint
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, SmallInteger, Table, UniqueConstraint
 
 from infrastructure.postgres.tables import BIGINT, BYTES, INSTANT, TEXT, UUID, metadata, uuid_key
 
@@ -16,8 +16,7 @@ ledger_transfers = Table(
     Column("reverses", UUID, ForeignKey("ledger_transfers.id", name="fk_ledger_transfers_reverses")),
     Column("posted_at", INSTANT, nullable=False),
     UniqueConstraint("reference", name="uq_ledger_transfers_reference"),
-    UniqueConstraint("reverses", name="uq_ledger_transfers_reverses"),
-    Index("ix_ledger_transfers_subject", "subject"),
+    Index("uq_ledger_transfers_reverses", "reverses", unique=True, postgresql_where="reverses IS NOT NULL"),
 )
 
 ledger_postings = Table(
@@ -33,8 +32,8 @@ ledger_postings = Table(
     Column("currency", TEXT, nullable=False),
     CheckConstraint("amount BETWEEN 1 AND 1000000000000", name="amount"),
     CheckConstraint("source <> destination", name="moves"),
-    Index("ix_ledger_postings_source", "source", "currency", "transfer_id"),
-    Index("ix_ledger_postings_destination", "destination", "currency", "transfer_id"),
+    Index("ix_ledger_postings_source", "source", "transfer_id"),
+    Index("ix_ledger_postings_destination", "destination", "transfer_id"),
 )
 
 ledger_balances = Table(
@@ -43,10 +42,20 @@ ledger_balances = Table(
     Column("account", TEXT, primary_key=True),
     Column("currency", TEXT, primary_key=True),
     Column("balance", BIGINT, nullable=False),
+    Column("owner_id", UUID),
     Column("changed_at", INSTANT, nullable=False),
+    # not on the balance itself: an update of it stays inside its page
+    Index("ix_ledger_balances_owner", "owner_id", postgresql_where="owner_id IS NOT NULL"),
     CheckConstraint("CASE WHEN starts_with(account, 'owed:') THEN balance <= 0 ELSE balance >= 0 END", name="floor"),
 )
-"""Only accounts with a floor have a row; the balance of the others is the sum of their postings."""
+"""Only accounts with a floor have a row; the balance of the others is the sum of their postings.
+
+`owner_id` is the person whose account it is. An escrow has its holder there while it holds money, and nobody once it
+is empty: so one short scan of the index finds all that a person has, however many deals have ended.
+"""
+
+ledger_unsealed = Table("ledger_unsealed", metadata, uuid_key("transfer_id"))
+"""Transfers that wait for their seal: written with the transfer, deleted with the seal."""
 
 ledger_seals = Table(
     "ledger_seals",
@@ -65,12 +74,13 @@ earnings_holds = Table(
     Column("payee_id", UUID, nullable=False),
     Column("amount", BIGINT, nullable=False),
     Column("currency", TEXT, nullable=False),
+    Column("area", TEXT, nullable=False),
     Column("subject", TEXT, nullable=False),
     Column("available_at", INSTANT, nullable=False),
-    Column("is_frozen", SmallInteger, nullable=False, server_default="0"),
+    Column("is_frozen", Boolean, nullable=False, server_default="false"),
     Column("released_at", INSTANT),
     Column("created_at", INSTANT, nullable=False),
     CheckConstraint("amount > 0", name="amount"),
     UniqueConstraint("subject", "payee_id", name="uq_earnings_holds_subject_payee"),
-    Index("ix_earnings_holds_due", "available_at", postgresql_where="released_at IS NULL AND is_frozen = 0"),
+    Index("ix_earnings_holds_due", "available_at", postgresql_where="released_at IS NULL AND NOT is_frozen"),
 )
