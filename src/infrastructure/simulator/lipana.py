@@ -275,14 +275,15 @@ def _matches(script: Script, method: str, phone: str | None, description: str | 
         return False
     if match.phone is not None and (kenyan(match.phone) or match.phone) != phone:
         return False
-    # a description arrives cut to what M-Pesa shows
-    return match.purpose is None or (
-        bool(description) and _plain(match.purpose).startswith(_plain(description or "")[: len(_plain(match.purpose))])
-    )
+    if match.purpose is None:
+        return True
+    said, wanted = _plain(description or ""), _plain(match.purpose)
+    return said != "" and wanted.startswith(said[: len(wanted)])  # what is said arrives cut to what M-Pesa shows
 
 
 def _plain(words: str) -> str:
-    return words.lower().replace("_", " ").replace("-", " ").strip()
+    """Return the letters and digits only: `wallet_topup` is `Wallet top-up`."""
+    return "".join(letter for letter in words.lower() if letter.isalnum())
 
 
 def _receipt(number: int) -> str:

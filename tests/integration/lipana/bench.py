@@ -1,5 +1,6 @@
 """The real adapter, the simulated provider behind real HTTP, and a catcher for its callbacks."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -25,11 +26,13 @@ class Catcher:
 
     def __init__(self) -> None:
         self.caught: list[httpx.Request] = []
+        self.came = asyncio.Event()
         self.status = 200
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         await request.aread()
         self.caught.append(request)
+        self.came.set()
         return httpx.Response(self.status, json={"detail": "processed"})
 
 
