@@ -73,20 +73,33 @@ class WriteBatch:
     and foreign keys are checked when all have run.
     """
 
-    __slots__ = ("_staged",)
+    __slots__ = ("_last", "_staged")
 
     def __init__(self) -> None:
         self._staged: list[tuple[Statement, Mapping[str, object]]] = []
+        self._last: list[tuple[Statement, Mapping[str, object]]] = []
 
     def stage(self, statement: Statement, /, **values: object) -> None:
         """Add a write."""
         self._staged.append((statement, values))
 
+    def stage_last(self, statement: Statement, /, **values: object) -> None:
+        """Add a write that has writing parts of its own, so it cannot be one of the others' parts; it runs after them.
+
+        It costs a round trip, and the locks it takes are held for no other.
+        """
+        self._last.append((statement, values))
+
     async def flush(self, connection: Connection) -> None:
         """Send what is staged and forget it. Raises what the driver raises."""
         staged, self._staged = self._staged, []
-        if not staged:
-            return
+        last, self._last = self._last, []
+        if staged:
+            await self._send(connection, staged)
+        for statement, values in last:
+            await statement.execute(connection, **values)
+
+    async def _send(self, connection: Connection, staged: Sequence[tuple[Statement, Mapping[str, object]]]) -> None:
         arguments: list[object] = []
         for statement, values in staged:
             arguments += statement.arguments(values)

@@ -15,7 +15,9 @@ from typing import Any, Self, TypeVar
 from application.core.kernel.ports import AuditEntry, Clock, Delivery, IdSource
 from domain.core.kernel.events import Event
 from infrastructure.postgres.unit_of_work import DeliveredBefore
+from tests.fakes.core.files import InMemoryFiles
 from tests.fakes.core.ledger import InMemoryLedger
+from tests.fakes.core.notifications import InMemoryMails, InMemoryNotices, InMemoryPreferences
 from tests.fakes.core.system import FixedClock, SequentialIds
 
 Unit = TypeVar("Unit", bound="InMemoryCoreUnitOfWork")
@@ -152,3 +154,19 @@ class InMemoryCoreUnitOfWork:
     @cached_property
     def ledger(self) -> InMemoryLedger:
         return InMemoryLedger(self)
+
+    @cached_property
+    def files(self) -> InMemoryFiles:
+        return InMemoryFiles(self)
+
+    @cached_property
+    def mails(self) -> InMemoryMails:
+        return InMemoryMails(self)
+
+    @cached_property
+    def notices(self) -> InMemoryNotices:
+        return InMemoryNotices(self)
+
+    @cached_property
+    def notice_preferences(self) -> InMemoryPreferences:
+        return InMemoryPreferences(self)

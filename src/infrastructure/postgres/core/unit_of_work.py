@@ -5,16 +5,65 @@ from functools import cached_property
 from typing import ClassVar
 
 from domain.core.kernel.errors import DomainError
+from infrastructure.postgres.core.files import PostgresFiles
+from infrastructure.postgres.core.identity import (
+    IDENTITY_REFUSALS,
+    PostgresAccounts,
+    PostgresBlocks,
+    PostgresCodes,
+    PostgresSignIns,
+)
 from infrastructure.postgres.core.ledger import LEDGER_REFUSALS, PostgresLedger
+from infrastructure.postgres.core.notifications import PostgresMails, PostgresNotices, PostgresPreferences
 from infrastructure.postgres.unit_of_work import PostgresUnitOfWork
 
 
 class PostgresCoreUnitOfWork(PostgresUnitOfWork):
     """What every vertical's unit of work starts from."""
 
-    refusals: ClassVar[Mapping[str, type[DomainError]]] = {**LEDGER_REFUSALS}
+    refusals: ClassVar[Mapping[str, type[DomainError]]] = {**IDENTITY_REFUSALS, **LEDGER_REFUSALS}
+
+    @cached_property
+    def accounts(self) -> PostgresAccounts:
+        """Accounts."""
+        return PostgresAccounts(self)
+
+    @cached_property
+    def sessions(self) -> PostgresSignIns:
+        """Sign-ins."""
+        return PostgresSignIns(self)
+
+    @cached_property
+    def codes(self) -> PostgresCodes:
+        """One-time codes."""
+        return PostgresCodes(self)
+
+    @cached_property
+    def blocks(self) -> PostgresBlocks:
+        """Who wants no dealings with whom."""
+        return PostgresBlocks(self)
 
     @cached_property
     def ledger(self) -> PostgresLedger:
         """The books."""
         return PostgresLedger(self)
+
+    @cached_property
+    def files(self) -> PostgresFiles:
+        """What was uploaded."""
+        return PostgresFiles(self)
+
+    @cached_property
+    def mails(self) -> PostgresMails:
+        """Mail on its way."""
+        return PostgresMails(self)
+
+    @cached_property
+    def notices(self) -> PostgresNotices:
+        """What people are told."""
+        return PostgresNotices(self)
+
+    @cached_property
+    def notice_preferences(self) -> PostgresPreferences:
+        """Which channels people chose."""
+        return PostgresPreferences(self)

@@ -1,0 +1,163 @@
+"""The rows of files on PostgreSQL."""
+
+import uuid
+from collections.abc import Collection, Sequence
+from copy import copy
+from datetime import datetime
+
+import asyncpg
+from sqlalchemy import ARRAY, bindparam, delete, func, or_, select, text, update
+
+from domain.core.files.file import FileState, StoredFile
+from domain.core.kernel.errors import NotFound
+from domain.core.kernel.ids import AccountId, FileId
+from infrastructure.postgres.core.files_tables import files
+from infrastructure.postgres.database import Database
+from infrastructure.postgres.statements import Statement, WriteBatch
+from infrastructure.postgres.tables import BIGINT, BYTES, INSTANT, TEXT, UUID
+from infrastructure.postgres.unit_of_work import PostgresUnitOfWork
+
+_ADD = Statement(
+    text(
+        "INSERT INTO files"
+        " (id, owner_id, purpose, subject_id, key, name, size, sha256, content_type, state, uploaded_at)"
+        " SELECT * FROM unnest(:ids, :owners, :purposes, :subjects, :keys, :names, :sizes, :digests, :content_types,"
+        " :states, :times)"
+    ).bindparams(
+        bindparam("ids", type_=ARRAY(UUID)),
+        bindparam("owners", type_=ARRAY(UUID)),
+        bindparam("purposes", type_=ARRAY(TEXT)),
+        bindparam("subjects", type_=ARRAY(UUID)),
+        bindparam("keys", type_=ARRAY(TEXT)),
+        bindparam("names", type_=ARRAY(TEXT)),
+        bindparam("sizes", type_=ARRAY(BIGINT)),
+        bindparam("digests", type_=ARRAY(BYTES)),
+        bindparam("content_types", type_=ARRAY(TEXT)),
+        bindparam("states", type_=ARRAY(TEXT)),
+        bindparam("times", type_=ARRAY(INSTANT)),
+    )
+)
+_GET = Statement(select(files).where(files.c.id == bindparam("wanted_id")).with_for_update())
+_FIND = Statement(select(files).where(files.c.id == bindparam("wanted_id")))
+_OF_SUBJECT = Statement(
+    select(files)
+    .where(files.c.subject_id == bindparam("wanted_subject"), files.c.purpose == bindparam("wanted_purpose"))
+    .order_by(files.c.id)
+)
+_SET_STATE = Statement(
+    update(files).where(files.c.id == bindparam("wanted_id")).values(state=bindparam("new_state"), scan_after=None)
+)
+_REMOVE = Statement(delete(files).where(files.c.id == func.any(bindparam("ids", type_=ARRAY(UUID)))))
+_CLAIMED = Statement(select(files.c.key).where(files.c.key == func.any(bindparam("keys", type_=ARRAY(TEXT)))))
+_TO_SCAN = Statement(
+    select(files)
+    .where(
+        files.c.state == text("'received'"),
+        or_(files.c.scan_after.is_(None), files.c.scan_after <= bindparam("now", type_=INSTANT)),
+    )
+    .order_by(files.c.id)
+    .limit(bindparam("limit_rows", type_=BIGINT))
+)
+_SET_ASIDE = Statement(
+    update(files).where(files.c.id == bindparam("wanted_id")).values(scan_after=bindparam("until", type_=INSTANT))
+)
+
+
+class PostgresFiles:
+    """The files of one unit of work."""
+
+    def __init__(self, unit_of_work: PostgresUnitOfWork) -> None:
+        self._unit = unit_of_work
+        self._added: list[StoredFile] = []
+        self._removed: list[FileId] = []
+        self._loaded: dict[FileId, tuple[StoredFile, StoredFile]] = {}
+        unit_of_work.attach(self)
+
+    def add(self, *received: StoredFile) -> None:
+        self._added += received
+
+    async def get(self, file_id: FileId) -> StoredFile:
+        if file_id not in self._loaded:
+            row = await _GET.fetch_row(self._unit.connection, wanted_id=file_id)
+            if row is None:
+                raise NotFound
+            file = _read(row)
+            self._loaded[file_id] = file, copy(file)
+        return self._loaded[file_id][0]
+
+    async def of_subject(self, purpose: str, subject: uuid.UUID) -> Sequence[StoredFile]:
+        rows = await _OF_SUBJECT.fetch(self._unit.connection, wanted_subject=subject, wanted_purpose=purpose)
+        return [_read(row) for row in rows]
+
+    def remove(self, file: StoredFile) -> None:
+        self._removed.append(file.id)
+
+    def stage(self, batch: WriteBatch) -> None:
+        """Put what was added, removed and scanned into the batch."""
+        if self._added:
+            added, self._added = self._added, []
+            batch.stage(
+                _ADD,
+                ids=[file.id for file in added],
+                owners=[file.owner for file in added],
+                purposes=[file.purpose for file in added],
+                subjects=[file.subject for file in added],
+                keys=[file.key for file in added],
+                names=[file.name for file in added],
+                sizes=[file.size for file in added],
+                digests=[file.sha256 for file in added],
+                content_types=[file.content_type for file in added],
+                states=[file.state.value for file in added],
+                times=[file.uploaded_at for file in added],
+            )
+        if self._removed:
+            removed, self._removed = self._removed, []
+            batch.stage(_REMOVE, ids=removed)
+            for file_id in removed:
+                self._loaded.pop(file_id, None)
+        for file_id, (file, before) in self._loaded.items():
+            if file.state is not before.state:
+                batch.stage(_SET_STATE, wanted_id=file_id, new_state=file.state.value)
+                before.state = file.state
+
+
+class PostgresFileQueries:
+    """Reads of files."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, file_id: FileId) -> StoredFile | None:
+        async with self._database.connection() as connection:
+            row = await _FIND.fetch_row(connection, wanted_id=file_id)
+        return None if row is None else _read(row)
+
+    async def claimed(self, keys: Collection[str]) -> set[str]:
+        async with self._database.connection() as connection:
+            rows = await _CLAIMED.fetch(connection, keys=list(keys))
+        return {row["key"] for row in rows}
+
+    async def to_scan(self, *, now: datetime, limit: int) -> Sequence[StoredFile]:
+        async with self._database.connection() as connection:
+            rows = await _TO_SCAN.fetch(connection, now=now, limit_rows=limit)
+        return [_read(row) for row in rows]
+
+    async def set_aside(self, file_id: FileId, *, until: datetime) -> None:
+        async with self._database.connection() as connection:
+            await _SET_ASIDE.execute(connection, wanted_id=file_id, until=until)
+
+
+def _read(row: asyncpg.Record) -> StoredFile:
+    return StoredFile(
+        id=FileId(row["id"]),
+        owner=AccountId(row["owner_id"]),
+        purpose=row["purpose"],
+        subject=row["subject_id"],
+        key=row["key"],
+        name=row["name"],
+        size=row["size"],
+        sha256=row["sha256"],
+        content_type=row["content_type"],
+        state=FileState(row["state"]),
+        uploaded_at=row["uploaded_at"],
+    )
