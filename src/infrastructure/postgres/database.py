@@ -80,6 +80,8 @@ class Database:
             connect_args={"server_settings": settings, "statement_cache_size": 512, "timeout": 5},
         )
         event.listen(self.engine.sync_engine, "connect", _speak_json)
+        self.messages_written = asyncio.Event()
+        """Set whenever a transaction of this process has committed outbox messages; the relay clears it."""
 
     @property
     def borrowed(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 import asyncpg
 import msgspec
-from sqlalchemy import ARRAY, bindparam, text, update
+from sqlalchemy import ARRAY, bindparam, null, text, update
 
 from application.core.kernel.ports import AuditEntry, Clock, Delivery, IdSource
 from application.core.kernel.request_context import current_request
@@ -61,7 +61,7 @@ _ADD_AUDIT = Statement(
 _FINISH_MESSAGE = Statement(
     update(outbox_messages)
     .where(outbox_messages.c.id == bindparam("message_id"), outbox_messages.c.done_at.is_(None))
-    .values(done_at=bindparam("now"), last_error=None)
+    .values(done_at=bindparam("now"), last_error=null())
     .returning(outbox_messages.c.id)
 )
 _MARK_EFFECT = Statement(
@@ -110,6 +110,7 @@ class PostgresUnitOfWork:
         self._messages: list[tuple[Any, Any, str, str, str]] = []
         self._audit: list[AuditEntry] = []
         self._deliveries: list[Delivery] = []
+        self._has_messages = False
 
     async def __aenter__(self) -> Self:
         self._connection = await self._exit.enter_async_context(self._database.transaction())
@@ -170,6 +171,8 @@ class PostgresUnitOfWork:
         self._deliveries.clear()
         await self.flush()
         await commit(self.connection)
+        if self._has_messages:
+            self._database.messages_written.set()  # the relay of this process need not wait for its next look
 
     def _stage_records(self, batch: WriteBatch, now: datetime) -> None:
         request = current_request()
@@ -188,6 +191,7 @@ class PostgresUnitOfWork:
                 payloads=payloads,
             )
             self._messages.clear()
+            self._has_messages = True
         if self._audit:
             batch.stage(
                 _ADD_AUDIT,

@@ -31,7 +31,9 @@ def configure_logs(settings: Settings, stream: TextIO = sys.stderr) -> None:
     ]
     last: list[Processor]
     if is_console:
-        last = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=24)]
+        # plain, because the colourful ones print every local variable, and with them people's data
+        plain = structlog.dev.plain_traceback
+        last = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=24, exception_formatter=plain)]
     else:
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(

@@ -22,6 +22,7 @@ outbox_messages = Table(
     UniqueConstraint("event_id", "subscriber", name="uq_outbox_messages_event_subscriber"),
     Index("ix_outbox_messages_due", "due_at", "id", postgresql_where="done_at IS NULL AND dead_at IS NULL"),
     Index("ix_outbox_messages_done", "done_at", postgresql_where="done_at IS NOT NULL"),
+    Index("ix_outbox_messages_dead", "dead_at", postgresql_where="dead_at IS NOT NULL"),
 )
 
 audit_entries = Table(

@@ -1,0 +1,168 @@
+"""The outbox as its relay and the deliveries see it. The row is the truth; whoever carries its id may lose it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Integer, bindparam, delete, func, null, select, text, update
+
+from application.core.kernel.ports import Clock, Delivery
+from infrastructure.postgres.core.kernel_tables import outbox_messages
+from infrastructure.postgres.database import Database
+from infrastructure.postgres.statements import Statement
+from infrastructure.postgres.tables import INSTANT, TEXT
+from infrastructure.postgres.tables import UUID as UUID_TYPE
+
+LEASE = timedelta(seconds=20)
+"""A message that was taken is not taken again for so long; a delivery that takes longer renews its lease."""
+
+ERROR_LENGTH_MAX = 2_000
+
+_OPEN = (outbox_messages.c.done_at.is_(None), outbox_messages.c.dead_at.is_(None))
+_messages = outbox_messages.c
+
+_TAKE = Statement(
+    update(outbox_messages)
+    .where(
+        _messages.id.in_(
+            select(_messages.id)
+            .where(*_OPEN, _messages.due_at <= bindparam("now", type_=INSTANT))
+            .order_by(_messages.due_at, _messages.id)
+            .limit(bindparam("rows_max", type_=BigInteger))
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .values(due_at=bindparam("leased_until", type_=INSTANT), attempts=_messages.attempts + 1)
+    .returning(_messages.id)
+)
+_READ = Statement(select(outbox_messages).where(_messages.id == bindparam("message_id"), *_OPEN))
+_POSTPONE = Statement(
+    update(outbox_messages)
+    .where(_messages.id == bindparam("message_id"), *_OPEN)
+    .values(
+        due_at=bindparam("due", type_=INSTANT),
+        last_error=func.coalesce(bindparam("error", type_=TEXT), _messages.last_error),
+    )
+)
+_BURY = Statement(
+    update(outbox_messages)
+    .where(_messages.id == bindparam("message_id"), *_OPEN)
+    .values(dead_at=bindparam("now", type_=INSTANT), last_error=bindparam("error", type_=TEXT))
+)
+_REPLAY = Statement(
+    update(outbox_messages)
+    .where(_messages.id == bindparam("message_id", type_=UUID_TYPE), _messages.dead_at.is_not(None))
+    .values(dead_at=null(), attempts=0, due_at=bindparam("now", type_=INSTANT))
+    .returning(_messages.id)
+)
+_DELETE_DONE = Statement(
+    delete(outbox_messages)
+    .where(
+        _messages.id.in_(
+            select(_messages.id)
+            .where(_messages.done_at < bindparam("before", type_=INSTANT))
+            .order_by(_messages.done_at)
+            .limit(bindparam("rows_max", type_=Integer))
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .returning(_messages.id)
+)
+_STATE = Statement(
+    text(
+        "SELECT count(*) AS waiting, min(o.occurred_at) AS oldest,"
+        " (SELECT count(*) FROM (SELECT 1 FROM outbox_messages WHERE dead_at IS NOT NULL LIMIT :rows_max) AS d) AS dead"
+        " FROM (SELECT occurred_at FROM outbox_messages WHERE done_at IS NULL AND dead_at IS NULL"
+        " ORDER BY due_at, id LIMIT :rows_max) AS o"
+    ).bindparams(bindparam("rows_max", type_=BigInteger))
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One event for one subscriber, as stored. `payload` is plain JSON values."""
+
+    delivery: Delivery
+    event_name: str
+    subscriber: str
+    payload: Any
+    trace_id: str
+    attempts: int
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxState:
+    """How far deliveries are behind; the counts stop at 10,000."""
+
+    waiting: int
+    dead: int
+    oldest_waiting_since: datetime | None
+
+
+class PostgresOutbox:
+    """Takes, postpones and buries messages; each call is one statement that commits by itself."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def take(self, rows_max: int) -> list[UUID]:
+        """Lease the messages that are due and return their ids; no other process gets them before the lease ends."""
+        now = self._clock.now()
+        async with self._database.connection() as connection:
+            rows = await _TAKE.fetch(connection, now=now, leased_until=now + LEASE, rows_max=rows_max)
+        return [row["id"] for row in rows]
+
+    async def read(self, message_id: UUID) -> Message | None:
+        """Return a message that is still to be delivered, else None."""
+        async with self._database.connection() as connection:
+            row = await _READ.fetch_row(connection, message_id=message_id)
+        if row is None:
+            return None
+        return Message(
+            delivery=Delivery(row["id"], row["event_id"], row["occurred_at"]),
+            event_name=row["event_name"],
+            subscriber=row["subscriber"],
+            payload=row["payload"],
+            trace_id=row["trace_id"],
+            attempts=row["attempts"],
+            last_error=row["last_error"],
+        )
+
+    async def renew(self, message_id: UUID) -> None:
+        """Push the end of a lease away, because the delivery still runs."""
+        await self._postpone(message_id, LEASE, None)
+
+    async def retry(self, message_id: UUID, *, after: timedelta, error: str) -> None:
+        """Let a failed delivery be tried again after a while."""
+        await self._postpone(message_id, after, error[:ERROR_LENGTH_MAX])
+
+    async def bury(self, message_id: UUID, error: str) -> None:
+        """Give a message up, with the reason; an operator may replay it."""
+        async with self._database.connection() as connection:
+            await _BURY.execute(
+                connection, message_id=message_id, now=self._clock.now(), error=error[:ERROR_LENGTH_MAX]
+            )
+
+    async def replay(self, message_id: UUID) -> bool:
+        """Make a message that was given up due again, and tell whether there was one."""
+        async with self._database.connection() as connection:
+            return await _REPLAY.fetch_value(connection, message_id=message_id, now=self._clock.now()) is not None
+
+    async def delete_done(self, *, before: datetime, rows_max: int) -> int:
+        """Delete messages delivered before an instant, and return how many."""
+        async with self._database.connection() as connection:
+            return len(await _DELETE_DONE.fetch(connection, before=before, rows_max=rows_max))
+
+    async def state(self) -> OutboxState:
+        """Return how far deliveries are behind."""
+        async with self._database.connection() as connection:
+            row = await _STATE.fetch_row(connection, rows_max=10_000)
+        assert row is not None, "an aggregate has one row"
+        return OutboxState(waiting=row["waiting"], dead=row["dead"], oldest_waiting_since=row["oldest"])
+
+    async def _postpone(self, message_id: UUID, by: timedelta, error: str | None) -> None:
+        async with self._database.connection() as connection:
+            await _POSTPONE.execute(connection, message_id=message_id, due=self._clock.now() + by, error=error)

@@ -1,0 +1,106 @@
+"""Deliver one message: decode its event, call who hears it, and see to what happens when that fails."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from application.core.kernel.ports import EventHandler
+from application.core.kernel.request_context import RequestContext, request_context
+from domain.core.kernel.errors import Unavailable
+from domain.core.kernel.events import Event
+from infrastructure.postgres.core.outbox import LEASE, Message, PostgresOutbox
+from infrastructure.postgres.unit_of_work import DeliveredBefore
+
+TRIES_MAX = 16
+"""With the waits below some two hours: longer than a restart or a short outage, short enough to be looked at today."""
+
+RETRY_FIRST = timedelta(seconds=1)
+RETRY_LONGEST = timedelta(minutes=15)
+
+_log = structlog.get_logger("soko.outbox")
+
+
+class Subscriber(Protocol):
+    """Who hears one kind of event."""
+
+    @property
+    def event(self) -> type[Event]: ...
+
+    @property
+    def handler(self) -> EventHandler: ...
+
+
+class Subscribers(Protocol):
+    """Those who hear events, by the name that is stored with each message."""
+
+    def named(self, name: str) -> Subscriber | None: ...
+
+
+class DeliverMessage:
+    """Delivers; never raises for what a handler does, only when the database is away."""
+
+    def __init__(self, outbox: PostgresOutbox, subscribers: Subscribers) -> None:
+        self._outbox = outbox
+        self._subscribers = subscribers
+
+    async def __call__(self, message_id: UUID) -> None:
+        """Deliver a message if it is still to be delivered. Raises DatabaseUnavailable."""
+        message = await self._outbox.read(message_id)
+        if message is None:  # the broker carried its id twice, or too late
+            return
+        subscriber = self._subscribers.named(message.subscriber)
+        if subscriber is None:
+            await self._outbox.bury(message_id, f"nobody is called {message.subscriber} any more")
+            _log.error("message_dead", event_name=message.event_name, subscriber=message.subscriber, reason="removed")
+            return
+        if message.attempts > TRIES_MAX:  # no try of it ever came to an end: it takes its worker with it
+            await self._outbox.bury(message_id, message.last_error or "every worker that tried has died")
+            _log.error("message_dead", event_name=message.event_name, subscriber=message.subscriber, reason="deadly")
+            return
+        with request_context(RequestContext(trace_id=message.trace_id)):
+            try:
+                async with self._renewed(message_id):
+                    event = msgspec.convert(message.payload, subscriber.event)
+                    await subscriber.handler(event, message.delivery)
+            except DeliveredBefore:
+                return
+            except Exception as error:
+                await self._failed(message, error)
+
+    async def _failed(self, message: Message, error: Exception) -> None:
+        said = f"{type(error).__name__}: {error}"
+        facts = {"event_name": message.event_name, "subscriber": message.subscriber, "attempts": message.attempts}
+        if message.attempts >= TRIES_MAX:
+            await self._outbox.bury(message.delivery.id, said)
+            _log.error("message_dead", **facts, exc_info=error)
+            return
+        wait = min(RETRY_FIRST * 2 ** (message.attempts - 1), RETRY_LONGEST)
+        await self._outbox.retry(message.delivery.id, after=wait, error=said)
+        is_expected = isinstance(error, Unavailable)
+        _log.warning(
+            "message_failed", **facts, retry_in_s=wait.total_seconds(), exc_info=None if is_expected else error
+        )
+
+    @asynccontextmanager
+    async def _renewed(self, message_id: UUID) -> AsyncIterator[None]:
+        """Renew the lease while the block runs, so that slow is not taken for dead."""
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(LEASE.total_seconds() / 3)
+                try:
+                    await self._outbox.renew(message_id)
+                except Unavailable:
+                    continue  # at worst the lease ends and the delivery happens again, once
+
+        renewing = asyncio.create_task(renew())
+        try:
+            yield
+        finally:
+            renewing.cancel()

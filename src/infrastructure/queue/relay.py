@@ -1,0 +1,49 @@
+"""Take what is due from the outbox and hand it to the broker, for ever."""
+
+import asyncio
+import contextlib
+
+from infrastructure.postgres.core.outbox import PostgresOutbox
+from infrastructure.queue.broker import DeliveryBroker
+
+POLL_S = 0.25
+"""How long a message waits at most that another process wrote, or that is due again."""
+
+
+class OutboxRelay:
+    """Many relays may run, in any number of processes: each message is leased to one at a time.
+
+    `written` is set by units of work of this process that have committed messages, so that those wait for no poll.
+    """
+
+    def __init__(self, outbox: PostgresOutbox, broker: DeliveryBroker, *, written: asyncio.Event) -> None:
+        self._outbox = outbox
+        self._broker = broker
+        self._written = written
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Relay until stopped. Raises DatabaseUnavailable."""
+        while not stop.is_set():
+            self._written.clear()
+            if await self.relay_due() == 0:
+                await _first(stop, self._written, timeout_s=POLL_S)
+
+    async def relay_due(self) -> int:
+        """Hand on as many due messages as the broker has room for, and return how many. Raises DatabaseUnavailable."""
+        await self._broker.wait_for_room()
+        taken = await self._outbox.take(self._broker.room)
+        for message_id in taken:
+            await self._broker.send(message_id)
+        return len(taken)
+
+
+async def _first(*events: asyncio.Event, timeout_s: float) -> None:
+    """Return when one of the events is set or the time is over."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*waiting, return_exceptions=True)

@@ -1,0 +1,214 @@
+"""What was committed is delivered, once, whoever dies meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, ClassVar
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from application.core.kernel.ports import Delivery
+from application.core.kernel.request_context import RequestContext, current_request, request_context
+from domain.core.kernel.errors import Unavailable
+from domain.core.kernel.events import Event
+from domain.core.kernel.money import Money
+from infrastructure.postgres.core.outbox import LEASE, PostgresOutbox
+from infrastructure.postgres.database import Database
+from infrastructure.postgres.unit_of_work import PostgresUnitOfWork
+from infrastructure.queue.broker import InProcessBroker
+from infrastructure.queue.delivery import RETRY_FIRST, TRIES_MAX, DeliverMessage
+from infrastructure.queue.relay import OutboxRelay
+from interface.bootstrap.area import Subscription, SubscriptionList
+from tests.fakes.core.system import FixedClock, SequentialIds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThingSold(Event):
+    area: ClassVar[str] = "market"
+
+    thing_id: UUID
+    price: Money
+
+
+@dataclass
+class Hearing:
+    """A subscriber whose effect is what it heard; told to fail, it fails first."""
+
+    unit_of_work: Callable[[], PostgresUnitOfWork]
+    failures: list[Exception] = field(default_factory=list)
+    heard: list[Event] = field(default_factory=list)
+    traces: list[str] = field(default_factory=list)
+    has_heard: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(self, event: Event, delivery: Delivery) -> None:
+        async with self.unit_of_work() as uow:
+            if self.failures:
+                raise self.failures.pop(0)
+            uow.done(delivery)
+            await uow.commit()
+        self.heard.append(event)
+        self.traces.append(current_request().trace_id)
+        self.has_heard.set()
+
+
+class Market:
+    """One process: units of work, an outbox, one subscriber and a relay."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.clock = FixedClock()
+        self.ids = SequentialIds()
+        self.subscriptions = SubscriptionList()
+        self.hearing = Hearing(self.unit_of_work)
+        self.subscriptions.fill([Subscription(ThingSold, "market.hearing", self.hearing)])
+        self.outbox = PostgresOutbox(database, self.clock)
+        self.broker = InProcessBroker(DeliverMessage(self.outbox, self.subscriptions))
+        self.relay = OutboxRelay(self.outbox, self.broker, written=database.messages_written)
+
+    def unit_of_work(self) -> PostgresUnitOfWork:
+        return PostgresUnitOfWork(self.database, clock=self.clock, ids=self.ids, subscriptions=self.subscriptions)
+
+    async def sell(self, *, commit: bool = True) -> ThingSold:
+        sold = ThingSold(thing_id=self.ids.new(), price=Money(1_50))
+        async with self.unit_of_work() as uow:
+            uow.record(sold)
+            if commit:
+                await uow.commit()
+        return sold
+
+    async def deliver_due(self) -> int:
+        """Relay what is due once, and let it end."""
+        taken = await self.relay.relay_due()
+        await self.broker.drain()
+        return taken
+
+    async def messages(self) -> list[asyncpg.Record]:
+        async with self.database.connection() as connection:
+            rows: list[asyncpg.Record] = await connection.fetch("SELECT * FROM outbox_messages ORDER BY id")
+        return rows
+
+
+@pytest.fixture
+async def market(database_url: str) -> AsyncIterator[Market]:
+    database = Database(database_url)
+    market = Market(database)
+    await market.broker.start()
+    yield market
+    await market.broker.stop()
+    await database.close()
+
+
+async def test_an_event_reaches_its_subscriber_as_it_was_recorded_under_the_same_trace(market: Market) -> None:
+    with request_context(RequestContext(trace_id="a-trace")):
+        sold = await market.sell()
+    assert await market.deliver_due() == 1
+    assert market.hearing.heard == [sold]
+    assert market.hearing.traces == ["a-trace"]
+    (message,) = await market.messages()
+    assert message["done_at"] == market.clock.now()
+    assert await market.deliver_due() == 0
+
+
+async def test_an_event_of_a_unit_without_commit_is_never_delivered(market: Market) -> None:
+    await market.sell(commit=False)
+    assert await market.deliver_due() == 0
+    assert await market.messages() == []
+
+
+async def test_two_relays_never_take_the_same_message(market: Market) -> None:
+    for _ in range(40):
+        await market.sell()
+    taken = await asyncio.gather(*(market.outbox.take(10) for _ in range(8)))
+    ids = [each for some in taken for each in some]
+    assert len(ids) == len(set(ids)) == 40
+
+
+async def test_a_message_carried_twice_has_one_effect(market: Market) -> None:
+    await market.sell()
+    (message_id,) = await market.outbox.take(10)
+    deliver = DeliverMessage(market.outbox, market.subscriptions)
+    await asyncio.gather(*(deliver(message_id) for _ in range(4)))
+    await deliver(message_id)
+    assert len(market.hearing.heard) == 1
+
+
+async def test_a_message_whose_worker_died_is_taken_again_when_its_lease_ends(market: Market) -> None:
+    await market.sell()
+    assert len(await market.outbox.take(10)) == 1  # and then nothing is heard of the taker
+    market.clock.advance(LEASE - timedelta(seconds=1))
+    assert await market.deliver_due() == 0
+    market.clock.advance(timedelta(seconds=1))
+    assert await market.deliver_due() == 1
+    assert len(market.hearing.heard) == 1
+
+
+async def test_a_failed_delivery_is_tried_again_later_each_time_and_keeps_the_reason(market: Market) -> None:
+    market.hearing.failures = [Unavailable("mail is away"), ValueError("a bug")]
+    await market.sell()
+    await market.deliver_due()
+    (message,) = await market.messages()
+    assert (message["attempts"], message["last_error"]) == (1, "Unavailable: mail is away")
+    assert message["due_at"] == market.clock.now() + RETRY_FIRST
+    market.clock.advance(RETRY_FIRST)
+    await market.deliver_due()
+    (message,) = await market.messages()
+    assert (message["attempts"], message["last_error"]) == (2, "ValueError: a bug")
+    assert message["due_at"] == market.clock.now() + 2 * RETRY_FIRST
+    market.clock.advance(2 * RETRY_FIRST)
+    await market.deliver_due()
+    assert len(market.hearing.heard) == 1
+
+
+async def test_a_message_that_always_fails_is_given_up_with_its_reason_and_can_be_replayed(market: Market) -> None:
+    market.hearing.failures = [ValueError("a bug")] * TRIES_MAX
+    await market.sell()
+    for _ in range(TRIES_MAX):
+        assert await market.deliver_due() == 1
+        market.clock.advance(timedelta(hours=1))
+    (message,) = await market.messages()
+    assert message["dead_at"] is not None
+    assert message["last_error"] == "ValueError: a bug"
+    assert await market.deliver_due() == 0
+    assert await market.outbox.replay(message["id"])
+    assert await market.deliver_due() == 1
+    assert len(market.hearing.heard) == 1
+
+
+async def test_a_message_that_nobody_hears_any_more_is_given_up_with_a_reason(market: Market) -> None:
+    await market.sell()
+    broker = InProcessBroker(DeliverMessage(market.outbox, SubscriptionList()))
+    await broker.start()
+    await OutboxRelay(market.outbox, broker, written=asyncio.Event()).relay_due()
+    await broker.stop()
+    (message,) = await market.messages()
+    assert message["dead_at"] is not None
+    assert message["last_error"] == "nobody is called market.hearing any more"
+
+
+async def test_the_relay_hears_of_a_commit_in_its_process_at_once(market: Market) -> None:
+    stop = asyncio.Event()
+    running = asyncio.create_task(market.relay.run(stop))
+    market.database.messages_written.clear()
+    await market.sell()
+    async with asyncio.timeout(5):
+        await market.hearing.has_heard.wait()
+    stop.set()
+    await running
+
+
+async def test_done_messages_are_deleted_in_batches_and_others_never(market: Market) -> None:
+    for _ in range(3):
+        await market.sell()
+    await market.deliver_due()
+    market.clock.advance(timedelta(days=8))
+    await market.sell()
+    before: Any = market.clock.now() - timedelta(days=7)
+    assert await market.outbox.delete_done(before=before, rows_max=2) == 2
+    assert await market.outbox.delete_done(before=before, rows_max=2) == 1
+    assert await market.outbox.delete_done(before=before, rows_max=2) == 0
+    assert len(await market.messages()) == 1
+    state = await market.outbox.state()
+    assert (state.waiting, state.dead, state.oldest_waiting_since) == (1, 0, market.clock.now())
