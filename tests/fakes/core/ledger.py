@@ -1,12 +1,15 @@
 """The books in memory."""
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
+from uuid import UUID
 
 from domain.core.kernel.errors import NotFound
-from domain.core.kernel.ids import TransferId
+from domain.core.kernel.ids import AccountId, TransferId
 from domain.core.kernel.money import Money
 from domain.core.ledger.accounts import AccountRef, Floor
+from domain.core.ledger.earnings import EarningsHeldBefore, EarningsHold
 from domain.core.ledger.transfer import (
     AlreadyReversed,
     InsufficientFunds,
@@ -79,3 +82,22 @@ class InMemoryLedger:
     def _refuse_second_reversals(self) -> None:
         if self._reversed_twice:
             raise AlreadyReversed
+
+
+class InMemoryEarningsHolds:
+    """Holds by subject and payee."""
+
+    def __init__(self, unit_of_work: Tables) -> None:
+        self._holds = unit_of_work.table("earnings_holds")
+
+    def add(self, hold: EarningsHold) -> None:
+        if (hold.subject, hold.payee) in self._holds:
+            raise EarningsHeldBefore
+        self._holds[hold.subject, hold.payee] = hold
+
+    async def find(self, subject: str, payee: AccountId) -> EarningsHold | None:
+        return self._holds.get((subject, payee))
+
+    async def find_due(self, *, now: datetime, passing_over: Collection[UUID] = ()) -> EarningsHold | None:
+        due = [hold for hold in self._holds.values() if hold.is_due(now) and hold.id not in passing_over]
+        return min(due, key=lambda hold: hold.available_at, default=None)

@@ -16,7 +16,7 @@ from application.core.kernel.ports import AuditEntry, Clock, Delivery, IdSource
 from domain.core.kernel.events import Event
 from infrastructure.postgres.unit_of_work import DeliveredBefore
 from tests.fakes.core.files import InMemoryFiles
-from tests.fakes.core.ledger import InMemoryLedger
+from tests.fakes.core.ledger import InMemoryEarningsHolds, InMemoryLedger
 from tests.fakes.core.notifications import InMemoryMails, InMemoryNotices, InMemoryPreferences
 from tests.fakes.core.system import FixedClock, SequentialIds
 
@@ -136,6 +136,10 @@ class InMemoryCoreUnitOfWork:
     def done(self, delivery: Delivery) -> None:
         self._deliveries.append(delivery)
 
+    async def flush(self) -> None:
+        for check in self._at_commit:
+            check()
+
     async def commit(self) -> None:
         assert self._is_open, "one commit a unit of work"
         finished = {delivery.id for delivery in self.store.deliveries_done}
@@ -154,6 +158,10 @@ class InMemoryCoreUnitOfWork:
     @cached_property
     def ledger(self) -> InMemoryLedger:
         return InMemoryLedger(self)
+
+    @cached_property
+    def earnings_holds(self) -> InMemoryEarningsHolds:
+        return InMemoryEarningsHolds(self)
 
     @cached_property
     def files(self) -> InMemoryFiles:

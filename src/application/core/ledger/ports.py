@@ -1,12 +1,15 @@
 """What use cases need of the ledger, inside their own unit of work."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 from application.core.kernel.ports import UnitOfWork
-from domain.core.kernel.ids import TransferId
+from domain.core.kernel.ids import AccountId, TransferId
 from domain.core.kernel.money import Money
 from domain.core.ledger.accounts import AccountRef
+from domain.core.ledger.earnings import EarningsHold
 from domain.core.ledger.transfer import Transfer
 
 
@@ -55,3 +58,30 @@ class LedgerUnitOfWork(UnitOfWork, Protocol):
 
     @property
     def ledger(self) -> Ledger: ...
+
+
+class EarningsHolds(Protocol):
+    """Earnings in their waiting time. Promises (tests/contract/core/earnings_holds.py):
+
+    - `find` and `find_due` lock; what was loaded or added is saved by commit, and by nothing else;
+    - one hold per subject and payee.
+    """
+
+    def add(self, hold: EarningsHold) -> None:
+        """Begin a waiting time; the same unit posts the amount to `pending`."""
+        ...
+
+    async def find(self, subject: str, payee: AccountId) -> EarningsHold | None:
+        """Return the hold of one deal's earnings, if there is one."""
+        ...
+
+    async def find_due(self, *, now: datetime, passing_over: Collection[UUID] = ()) -> EarningsHold | None:
+        """Return the hold that has been due longest and that nobody else has locked, if any."""
+        ...
+
+
+class EarningsUnitOfWork(LedgerUnitOfWork, Protocol):
+    """A unit of work that can move money and make earnings wait."""
+
+    @property
+    def earnings_holds(self) -> EarningsHolds: ...

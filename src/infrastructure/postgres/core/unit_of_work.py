@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from domain.core.kernel.errors import DomainError
+from infrastructure.postgres.core.earnings_holds import EARNINGS_REFUSALS, PostgresEarningsHolds
 from infrastructure.postgres.core.files import PostgresFiles
 from infrastructure.postgres.core.identity import (
     IDENTITY_REFUSALS,
@@ -21,7 +22,7 @@ from infrastructure.postgres.unit_of_work import PostgresUnitOfWork
 class PostgresCoreUnitOfWork(PostgresUnitOfWork):
     """What every vertical's unit of work starts from."""
 
-    refusals: ClassVar[Mapping[str, type[DomainError]]] = {**IDENTITY_REFUSALS, **LEDGER_REFUSALS}
+    refusals: ClassVar[Mapping[str, type[DomainError]]] = {**EARNINGS_REFUSALS, **IDENTITY_REFUSALS, **LEDGER_REFUSALS}
 
     @cached_property
     def accounts(self) -> PostgresAccounts:
@@ -47,6 +48,11 @@ class PostgresCoreUnitOfWork(PostgresUnitOfWork):
     def ledger(self) -> PostgresLedger:
         """The books."""
         return PostgresLedger(self)
+
+    @cached_property
+    def earnings_holds(self) -> PostgresEarningsHolds:
+        """Earnings in their waiting time."""
+        return PostgresEarningsHolds(self)
 
     @cached_property
     def files(self) -> PostgresFiles:
