@@ -45,6 +45,30 @@ class IncomingFile:
     chunks: AsyncIterator[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one request may bring: files, bytes of each, bytes of all."""
+
+    count: int
+    file_bytes: int
+    request_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadLimits:
+    """The limits in force now, for whoever reads a request and for whoever stores what it brought."""
+
+    policies: Policies
+
+    def __call__(self) -> Limits:
+        """Return the limits."""
+        return Limits(
+            count=self.policies.value(FILE_COUNT_MAX),
+            file_bytes=self.policies.value(FILE_SIZE_MAX) * MEGABYTE,
+            request_bytes=self.policies.value(REQUEST_SIZE_MAX) * MEGABYTE,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiveFiles:
     """Called before the unit of work; inside it `uow.files.add(*files)` claims what it returned.
@@ -55,6 +79,7 @@ class ReceiveFiles:
     storage: ObjectStorage
     scanner: FileScanner
     purposes: FilePurposes
+    limits: UploadLimits
     policies: Policies
     clock: Clock
     ids: IdSource
@@ -67,21 +92,20 @@ class ReceiveFiles:
         Raises FileTooLarge, EmptyFile, ExtensionRefused, ContentTypeRefused, Unavailable.
         """
         kind = self.purposes.by_name[purpose]
-        count_max = self.policies.value(FILE_COUNT_MAX)
-        if len(uploads) > count_max:
-            raise FileTooLarge(f"At most {count_max} files are accepted at once.", limit=count_max)
+        limits = self.limits()
+        if len(uploads) > limits.count:
+            raise FileTooLarge(f"At most {limits.count} files are accepted at once.", limit=limits.count)
         extensions = self.policies.value(EXTENSIONS)
         names = [display_name(upload.name) for upload in uploads]
         if not all(accepts_extension(extensions, name) for name in names):
             raise ExtensionRefused
-        size_max = self.policies.value(FILE_SIZE_MAX) * MEGABYTE
-        left = self.policies.value(REQUEST_SIZE_MAX) * MEGABYTE
+        left = limits.request_bytes
         received: list[StoredFile] = []
         try:
             for name, upload in zip(names, uploads, strict=True):
                 file_id = FileId(self.ids.new())
                 key = storage_key(purpose, subject, file_id)
-                stored = await self.storage.put(key, upload.chunks, size_max=min(size_max, left))
+                stored = await self.storage.put(key, upload.chunks, size_max=min(limits.file_bytes, left))
                 left -= stored.size
                 received.append(
                     StoredFile(
