@@ -7,8 +7,14 @@ from typing import Any
 from litestar.di import Provide
 
 from application.core.identity.authenticate import Authenticate
+from application.core.operations.ports import Timetable
 from interface.bootstrap.adapters import Adapters
 from interface.bootstrap.area import Area, Job, Subscription, SubscriptionList
+from interface.bootstrap.core.files import files_area
+from interface.bootstrap.core.identity import identity_area
+from interface.bootstrap.core.notifications import notifications_area
+from interface.bootstrap.core.operations import operations_area
+from interface.bootstrap.core.payments import payments_area
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +47,23 @@ class Server:
 
 def build(adapters: Adapters, subscriptions: SubscriptionList) -> Server:
     """Wire every use case. `subscriptions` is the list the units of work ask; it is filled here."""
+    timetable = Timetable()
     server = Server(
         adapters=adapters,
         authenticate=Authenticate(
             tokens=adapters.access_tokens, revocations=adapters.revocations, clock=adapters.clock
         ),
-        areas=(),
+        areas=(
+            identity_area(adapters),
+            files_area(adapters),
+            notifications_area(adapters),
+            payments_area(adapters),
+            operations_area(adapters, timetable),
+        ),
     )
+    timetable.fill({job.name: job.schedule for job in server.jobs})
     subscriptions.fill(server.subscriptions)
+    adapters.file_purposes.fill([one for area in server.areas for one in area.file_purposes])
     return server
 
 

@@ -12,28 +12,44 @@ from typing import Protocol, runtime_checkable
 import structlog
 from litestar import Litestar
 
-from application.core.identity.security import AccessClaims
 from infrastructure.local.postgres import EmbeddedPostgres
 from infrastructure.local.secret_key import kept_secret
+from infrastructure.postgres.core.housekeeping import PostgresHousekeeping
+from infrastructure.postgres.core.identity import PostgresAttemptCounter, PostgresTickets
+from infrastructure.postgres.core.identity_queries import PostgresIdentityQueries
+from infrastructure.postgres.core.job_runs import PostgresJobRuns, PostgresOperationsQueries
+from infrastructure.postgres.core.outbox import PostgresOutbox
+from infrastructure.postgres.core.payments import PostgresCallbackInbox
+from infrastructure.postgres.core.payments_queries import PostgresPayerPhones, PostgresPaymentQueries
 from infrastructure.postgres.core.policies import PostgresPolicies
+from infrastructure.postgres.core.revocations import PostgresRevocations
+from infrastructure.postgres.core.unit_of_work import PostgresCoreUnitOfWork
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.migrations import Migrations
+from infrastructure.queue.broker import InProcessBroker
+from infrastructure.queue.delivery import DeliverMessage
+from infrastructure.queue.jobs import JobRunner, Scheduler
+from infrastructure.queue.relay import OutboxRelay
 from infrastructure.security.jwt import JwtAccessTokens
 from infrastructure.security.passwords import Argon2PasswordHasher, HmacCodeHasher
+from infrastructure.security.soko_callbacks import SokoCallbacks
 from infrastructure.system.clock import SystemClock
 from infrastructure.system.ids import UuidV7Source
+from infrastructure.system.phones import GooglePhoneNumbers
 from infrastructure.system.randomness import SystemRandomness
 from interface.bootstrap.adapters import Adapters
 from interface.bootstrap.area import SubscriptionList
 from interface.bootstrap.asgi import create_app
 from interface.bootstrap.background import Background, Loop, every
 from interface.bootstrap.container import Server, build
+from interface.bootstrap.core.payment_gateways import open_gateways
 from interface.bootstrap.serving import Serving, bind, stopping_on_signals
 from interface.bootstrap.settings import Settings, SettingsRefused
 
 ROOT = Path(__file__).resolve().parents[3]
 MIGRATIONS = ROOT / "alembic"
 EMBEDDED_DATABASE = "soko"
+JOBS_AT_ONCE = 2
 REFRESH_EVERY = timedelta(seconds=1)
 TOKEN_AUDIENCE = "soko"  # noqa: S105 - whom tokens are for, no secret
 
@@ -48,6 +64,7 @@ class Runtime:
     database: Database
     migrations: Migrations
     adapters: Adapters
+    subscriptions: SubscriptionList
     server: Server
 
     def app(self) -> Litestar:
@@ -57,11 +74,29 @@ class Runtime:
     def loops(self, *, worker: bool, scheduler: bool) -> tuple[Loop, ...]:
         """Return what has to run beside the requests, or instead of them."""
         followed = (self.adapters.policies, self.adapters.revocations)
-        return tuple(
+        loops = [
             every(REFRESH_EVERY, f"refresh {type(one).__name__}", one.refresh)
             for one in followed
             if isinstance(one, Refreshed)
-        )
+        ]
+        clock, ids = self.adapters.clock, self.adapters.ids
+        runs = PostgresJobRuns(self.database, clock, ids)
+        if worker:
+            loops.append(Loop("outbox relay", self._relay))
+            runner = JobRunner(runs, ids, self.server.jobs)
+            loops += [Loop(f"job runner {number}", runner.run) for number in range(1, JOBS_AT_ONCE + 1)]
+        if scheduler:
+            loops.append(Loop("scheduler", Scheduler(runs, clock, self.server.jobs).run))
+        return tuple(loops)
+
+    async def _relay(self, stop: asyncio.Event) -> None:
+        outbox = PostgresOutbox(self.database, self.adapters.clock)
+        broker = InProcessBroker(DeliverMessage(outbox, self.subscriptions))
+        await broker.start()
+        try:
+            await OutboxRelay(outbox, broker, written=self.database.messages_written).run(stop)
+        finally:
+            await broker.stop()
 
 
 @runtime_checkable
@@ -116,6 +151,7 @@ async def open_runtime(settings: Settings, url: str) -> AsyncIterator[Runtime]:
             database=database,
             migrations=Migrations(MIGRATIONS, url),
             adapters=adapters,
+            subscriptions=subscriptions,
             server=build(adapters, subscriptions),
         )
 
@@ -138,7 +174,24 @@ async def real_adapters(
         codes = HmacCodeHasher(secret)
     except ValueError as error:
         raise SettingsRefused(f"SECRET_KEY: {error}") from error
+    gateways, simulator = await open_gateways(settings, clock=clock, resources=resources)
+    payment_queries = PostgresPaymentQueries(database)
+
+    def core_unit() -> PostgresCoreUnitOfWork:
+        return PostgresCoreUnitOfWork(database, clock=clock, ids=ids, subscriptions=subscriptions)
+
     return Adapters(
+        callback_inbox=PostgresCallbackInbox(database),
+        daily_figures=payment_queries,
+        gateways=gateways,
+        housekeeping=PostgresHousekeeping(database),
+        operations_queries=PostgresOperationsQueries(database, clock),
+        operations_units=core_unit,
+        payer_phones=PostgresPayerPhones(database),
+        payment_queries=payment_queries,
+        payment_simulator=simulator,
+        payments_units=core_unit,
+        soko_callbacks=SokoCallbacks(secret=settings.callback_secret),
         clock=clock,
         ids=ids,
         randomness=SystemRandomness(),
@@ -146,15 +199,13 @@ async def real_adapters(
         passwords=passwords,
         codes=codes,
         access_tokens=access_tokens,
-        revocations=_NothingRevoked(),
+        phones=GooglePhoneNumbers(),
+        revocations=PostgresRevocations(database, clock),
+        attempts=PostgresAttemptCounter(database),
+        identity_queries=PostgresIdentityQueries(database),
+        identity_units=core_unit,
+        tickets=PostgresTickets(database),
     )
-
-
-class _NothingRevoked:
-    """No account can sign out before there are accounts."""
-
-    def covers(self, claims: AccessClaims) -> bool:
-        return False
 
 
 async def serve(

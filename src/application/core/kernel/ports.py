@@ -37,6 +37,14 @@ class Randomness(Protocol):
         ...
 
 
+class PhoneNumbers(Protocol):
+    """Reads phone numbers. Promises: one number is always the same text, in E.164; without a country it is Kenyan."""
+
+    def parse(self, text: str) -> str:
+        """Return the number, such as `+254712345678`. Raises Invalid for what is no number."""
+        ...
+
+
 class Policies(Protocol):
     """The business settings in force. Promises: a change is seen by every process within 5 s; reading never waits."""
 
@@ -92,6 +100,10 @@ class UnitOfWork(Protocol):
 
     def done(self, delivery: Delivery) -> None:
         """Mark a delivery as done in this transaction, so that its effect happens once."""
+        ...
+
+    async def flush(self) -> None:
+        """Write what is pending without committing, where a later read or write of the unit depends on it."""
         ...
 
     async def commit(self) -> None:

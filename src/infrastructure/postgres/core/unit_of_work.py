@@ -14,15 +14,28 @@ from infrastructure.postgres.core.identity import (
     PostgresCodes,
     PostgresSignIns,
 )
+from infrastructure.postgres.core.job_runs import PostgresJobRequests
 from infrastructure.postgres.core.ledger import LEDGER_REFUSALS, PostgresLedger
 from infrastructure.postgres.core.notifications import PostgresMails, PostgresNotices, PostgresPreferences
+from infrastructure.postgres.core.payments import (
+    PAYMENT_REFUSALS,
+    PostgresCases,
+    PostgresGatewayEvents,
+    PostgresIntents,
+)
+from infrastructure.postgres.core.policies import PostgresPolicyRows
 from infrastructure.postgres.unit_of_work import PostgresUnitOfWork
 
 
 class PostgresCoreUnitOfWork(PostgresUnitOfWork):
     """What every vertical's unit of work starts from."""
 
-    refusals: ClassVar[Mapping[str, type[DomainError]]] = {**EARNINGS_REFUSALS, **IDENTITY_REFUSALS, **LEDGER_REFUSALS}
+    refusals: ClassVar[Mapping[str, type[DomainError]]] = {
+        **EARNINGS_REFUSALS,
+        **IDENTITY_REFUSALS,
+        **LEDGER_REFUSALS,
+        **PAYMENT_REFUSALS,
+    }
 
     @cached_property
     def accounts(self) -> PostgresAccounts:
@@ -73,3 +86,28 @@ class PostgresCoreUnitOfWork(PostgresUnitOfWork):
     def notice_preferences(self) -> PostgresPreferences:
         """Which channels people chose."""
         return PostgresPreferences(self)
+
+    @cached_property
+    def intents(self) -> PostgresIntents:
+        """Payments."""
+        return PostgresIntents(self)
+
+    @cached_property
+    def gateway_events(self) -> PostgresGatewayEvents:
+        """What became of callbacks."""
+        return PostgresGatewayEvents(self)
+
+    @cached_property
+    def cases(self) -> PostgresCases:
+        """What payments and providers disagree about."""
+        return PostgresCases(self)
+
+    @cached_property
+    def job_requests(self) -> PostgresJobRequests:
+        """Runs of jobs that a person asks for."""
+        return PostgresJobRequests(self)
+
+    @cached_property
+    def policy_rows(self) -> PostgresPolicyRows:
+        """Values of business settings."""
+        return PostgresPolicyRows(self)

@@ -1,0 +1,115 @@
+"""Sign in with a password.
+
+- A user name, an address or a phone number says who; an address means its verified holder, else the oldest claim.
+- Every login computes exactly one hash and fails with the same code (`identity.login_costs_the_same`).
+- An attempt is counted before it is evaluated and given back when it was right, so of any number that arrive at once no
+  more than the limit are evaluated (`identity.guessing_is_counted`). The account counts under its id, whatever it was
+  called by; an unknown name counts under its own digest. Failures of a network address are counted when they are known:
+  many people share one, and signing in at the same time is no failure.
+- What the hash was compared with must still be so when the sign-in is written: a password changed or an account
+  suspended meanwhile refuses it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from application.core.identity.desk import TokenDesk, TokenPair
+from application.core.identity.logins import LoginReader
+from application.core.identity.ports import AttemptCounter, IdentityUnitOfWork
+from application.core.identity.queries import Candidate, IdentityQueries
+from application.core.identity.security import CodeHasher, PasswordHasher
+from application.core.kernel.ports import AuditEntry, Clock, Policies
+from application.core.kernel.request_context import current_request
+from domain.core.identity.account import Account, AccountIsSuspended
+from domain.core.identity.policies import LOGIN_FAILURES_ACCOUNT, LOGIN_FAILURES_ADDRESS
+from domain.core.kernel.errors import NotSignedIn
+
+FAILURE_WINDOW = timedelta(minutes=15)
+
+
+class BadCredentials(NotSignedIn):
+    """This name and password do not belong together."""
+
+    code = "identity.bad_credentials"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogInCommand:
+    login: str
+    password: str
+    is_for_administrators: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    account: Account
+    tokens: TokenPair
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogIn:
+    unit_of_work: Callable[[], IdentityUnitOfWork]
+    queries: IdentityQueries
+    attempts: AttemptCounter
+    read_login: LoginReader
+    passwords: PasswordHasher
+    hasher: CodeHasher
+    token_desk: TokenDesk
+    policies: Policies
+    clock: Clock
+
+    async def __call__(self, command: LogInCommand) -> LoggedIn:
+        """Return the account and its tokens. Raises BadCredentials, AccountIsSuspended, TooManyAttempts."""
+        now = self.clock.now()
+        login = self.read_login(command.login)
+        candidate = await self.queries.candidate(login)
+        who = str(candidate.account_id) if candidate else f"{login.kind}:{login.value}"
+        account_key = self.hasher.digest("login_failures", who)
+        await self._count(account_key, now)
+        password_hash = candidate.password_hash if candidate else None
+        is_right = await self.passwords.matches(command.password, password_hash)
+        if candidate is None or not is_right or (command.is_for_administrators and not candidate.is_admin):
+            raise await self._failed(candidate)
+        if not candidate.is_active:
+            await self.attempts.give_back(account_key, now=now)
+            raise AccountIsSuspended
+        renewed = await self.passwords.hash(command.password) if self._is_outdated(candidate) else None
+        logged_in = await self._sign_in(candidate, renewed)
+        await self.attempts.give_back(account_key, now=now)
+        return logged_in
+
+    async def _sign_in(self, candidate: Candidate, renewed_hash: str | None) -> LoggedIn:
+        now = self.clock.now()
+        sign_in = self.token_desk.start(candidate.account_id, now=now)
+        async with self.unit_of_work() as uow:
+            account = await uow.accounts.get(candidate.account_id)
+            if account.password_hash != candidate.password_hash:
+                raise BadCredentials
+            if not account.is_active:
+                raise AccountIsSuspended
+            if renewed_hash is not None:
+                account.password_hash = renewed_hash
+            uow.sessions.add(sign_in)
+            uow.audit(AuditEntry(action="login", target=f"account:{account.id}"))
+            await uow.commit()
+        return LoggedIn(account, self.token_desk.pair(account, sign_in, now=now))
+
+    async def _count(self, account_key: bytes, now: datetime) -> None:
+        await self.attempts.check(self._address_key(), limit=self.policies.value(LOGIN_FAILURES_ADDRESS), now=now)
+        limit = self.policies.value(LOGIN_FAILURES_ACCOUNT)
+        await self.attempts.take(account_key, limit=limit, window=FAILURE_WINDOW, now=now)
+
+    async def _failed(self, candidate: Candidate | None) -> BadCredentials:
+        await self.attempts.count(self._address_key(), window=FAILURE_WINDOW, now=self.clock.now())
+        async with self.unit_of_work() as uow:
+            target = f"account:{candidate.account_id}" if candidate else "account:unknown"
+            uow.audit(AuditEntry(action="login_failed", target=target))
+            await uow.commit()
+        return BadCredentials()
+
+    def _address_key(self) -> bytes:
+        return self.hasher.digest("login_failures_address", current_request().ip or "unknown")
+
+    def _is_outdated(self, candidate: Candidate) -> bool:
+        return self.passwords.is_outdated(candidate.password_hash)
