@@ -24,6 +24,7 @@ from infrastructure.postgres.core.payments import (
     PostgresIntents,
 )
 from infrastructure.postgres.core.policies import PostgresPolicyRows
+from infrastructure.postgres.core.reputation import REPUTATION_REFUSALS, PostgresRatings
 from infrastructure.postgres.unit_of_work import PostgresUnitOfWork
 
 
@@ -35,6 +36,7 @@ class PostgresCoreUnitOfWork(PostgresUnitOfWork):
         **IDENTITY_REFUSALS,
         **LEDGER_REFUSALS,
         **PAYMENT_REFUSALS,
+        **REPUTATION_REFUSALS,
     }
 
     @cached_property
@@ -111,3 +113,8 @@ class PostgresCoreUnitOfWork(PostgresUnitOfWork):
     def policy_rows(self) -> PostgresPolicyRows:
         """Values of business settings."""
         return PostgresPolicyRows(self)
+
+    @cached_property
+    def ratings(self) -> PostgresRatings:
+        """Points and badges."""
+        return PostgresRatings(self)

@@ -1,0 +1,31 @@
+"""The numbers an administrator may change; amounts in minor units of KES, prices in cents of USD."""
+
+from domain.core.kernel.policies import number_policy
+
+FEE = number_policy("assignments.fee", 1_500, "basis points", maximum=10_000)
+BUDGET_MIN = number_policy("assignments.budget_min", 50_00, "KES cents", minimum=1)
+BUDGET_MAX = number_policy("assignments.budget_max", 1_000_000_00, "KES cents", minimum=1)
+RELEASE_MAX = number_policy("assignments.release_max", 100_000_00, "KES cents", minimum=1)
+FREE_DAILY_CLAIMS = number_policy("assignments.free_daily_claims", 0, "claims a day", maximum=1_000)
+PLAN_PRICE_P2 = number_policy("assignments.plan_price_p2", 2_00, "USD cents per 30 d", minimum=1)
+PLAN_PRICE_P5 = number_policy("assignments.plan_price_p5", 5_00, "USD cents per 30 d", minimum=1)
+PLAN_PRICE_P10 = number_policy("assignments.plan_price_p10", 10_00, "USD cents per 30 d", minimum=1)
+PLAN_LIMIT_P2 = number_policy("assignments.plan_limit_p2", 5, "claims a day, 0 = no limit", maximum=1_000)
+PLAN_LIMIT_P5 = number_policy("assignments.plan_limit_p5", 9, "claims a day, 0 = no limit", maximum=1_000)
+PLAN_LIMIT_P10 = number_policy("assignments.plan_limit_p10", 0, "claims a day, 0 = no limit", maximum=1_000)
+OPEN_CLAIMS_BRONZE = number_policy("assignments.open_claims_bronze", 3, "claims", maximum=1_000)
+OPEN_CLAIMS_SILVER = number_policy("assignments.open_claims_silver", 5, "claims", maximum=1_000)
+OPEN_CLAIMS_GOLD = number_policy("assignments.open_claims_gold", 8, "claims", maximum=1_000)
+OPEN_CLAIMS_PLATINUM = number_policy("assignments.open_claims_platinum", 12, "claims", maximum=1_000)
+CLAIM_WINDOW = number_policy("assignments.claim_window", 72, "h", minimum=1, maximum=8_760)
+WINDOW_FLOOR = number_policy("assignments.window_floor", 6, "h", maximum=8_760)
+LATE_GRACE = number_policy("assignments.late_grace", 12, "h", maximum=8_760)
+REVISION_WINDOW = number_policy("assignments.revision_window", 48, "h", minimum=1, maximum=8_760)
+FREE_RETURN = number_policy("assignments.free_return", 10, "min", maximum=1_440)
+REVISION_ROUNDS = number_policy("assignments.revision_rounds", 2, "rounds", maximum=100)
+OPEN_LIFE = number_policy("assignments.open_life", 30, "d", minimum=1, maximum=3_650)
+POINTS_APPROVED = number_policy("assignments.points_approved", 5, "points", maximum=1_000)
+POINTS_TIMEOUT = number_policy("assignments.points_timeout", -5, "points", minimum=-1_000, maximum=0)
+EARNINGS_HOLD = number_policy("assignments.earnings_hold", 0, "d", maximum=365)
+
+ALL = tuple(value for name, value in sorted(globals().items()) if name.isupper())
