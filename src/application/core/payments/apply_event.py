@@ -1,0 +1,144 @@
+"""Apply a stored event of a gateway, in one short transaction under the payment's lock.
+
+- A success moves money once, whatever the shape, order or number of deliveries (callback.effect_once).
+- What names no payment of ours is parked and matched again for `payments.parked_event_life`, then it is a case,
+  and money that surely arrived is booked to suspense (callback.unknown_is_parked).
+- What is no news of a payment, or not understood, is stored and otherwise left alone (callback.status_words).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from application.core.kernel.ports import Clock, IdSource, Policies
+from application.core.payments.ports import PaymentsUnitOfWork
+from application.core.payments.record_answer import record
+from domain.core.kernel.ids import TransferId
+from domain.core.ledger.accounts import AccountRef
+from domain.core.ledger.transfer import Posting, Transfer, TransferKind
+from domain.core.payments.case import CaseKind, PaymentCase
+from domain.core.payments.gateway import EventKind, GatewayNotice, Outcome
+from domain.core.payments.intent import PaymentIntent, ProviderReferenceReused, is_reference
+from domain.core.payments.policies import PARKED_EVENT_LIFE
+from domain.core.payments.settlement import Evidence, Settle, Trust, Verdict
+
+REMATCH_EVERY: Final = timedelta(minutes=1)
+NAMES_NO_AMOUNT: Final = frozenset({"soko"})
+"""Senders whose documented body has no amount: it means the amount asked."""
+
+PROCESSED, REPEATED, ACCEPTED = "processed", "already processed", "accepted"
+REPLY_BY_VERDICT: Final = {Verdict.APPLIED: PROCESSED, Verdict.REPEATED: REPEATED, Verdict.HELD: ACCEPTED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyEvent:
+    unit_of_work: Callable[[], PaymentsUnitOfWork]
+    clock: Clock
+    ids: IdSource
+    policies: Policies
+
+    async def __call__(self, event_id: UUID, sender: str, notice: GatewayNotice, *, received_at: datetime) -> str:
+        """Return `processed`, `already processed` or `accepted`."""
+        try:
+            return await self._apply(event_id, sender, notice, received_at)
+        except ProviderReferenceReused:  # the commit found the transaction id or receipt at another attempt
+            async with self.unit_of_work() as uow:
+                self._open_case(uow, CaseKind.RECEIPT_REUSED, event_id, sender, notice)
+                await uow.commit()
+            return ACCEPTED
+
+    async def _apply(self, event_id: UUID, sender: str, notice: GatewayNotice, received_at: datetime) -> str:
+        now = self.clock.now()
+        async with self.unit_of_work() as uow:
+            if notice.kind is not EventKind.PAYMENT or not (notice.is_understood or notice.is_contradictory):
+                uow.gateway_events.close(event_id, "stored", attempt_id=None)
+                await uow.commit()
+                return ACCEPTED
+            intent = await uow.intents.find_named(sender, notice.references, notice.our_reference)
+            gateway = None if sender in NAMES_NO_AMOUNT else sender
+            attempt = intent.attempt_meant(gateway, notice.references) if intent is not None else None
+            if intent is None or attempt is None:
+                await self._park(uow, event_id, sender, notice, received_at)
+                await uow.commit()
+                return ACCEPTED
+            if _names_another(notice, intent):
+                self._open_case(uow, CaseKind.RECEIPT_REUSED, event_id, sender, notice)
+                await uow.commit()
+                return ACCEPTED
+            trust = Trust.SIGNED_AS_ASKED if sender in NAMES_NO_AMOUNT else Trust.SIGNED
+            settle = Settle(intent=intent, attempt=attempt, new_id=self.ids.new, now=now)
+            settlement = settle.by(evidence_of(notice, trust))
+            await record(uow, settlement)
+            reply = REPLY_BY_VERDICT[settlement.verdict]
+            uow.gateway_events.close(event_id, reply, attempt_id=attempt.id)
+            await uow.commit()
+        return reply
+
+    async def _park(
+        self, uow: PaymentsUnitOfWork, event_id: UUID, sender: str, notice: GatewayNotice, received_at: datetime
+    ) -> None:
+        now = self.clock.now()
+        if now < received_at + timedelta(hours=self.policies.value(PARKED_EVENT_LIFE)):
+            uow.gateway_events.park(event_id, until=now + REMATCH_EVERY)
+            return
+        case = self._open_case(uow, CaseKind.UNKNOWN_REFERENCE, event_id, sender, notice)
+        if case.booked is not None:
+            await uow.ledger.post(
+                Transfer(
+                    id=TransferId(self.ids.new()),
+                    reference=f"suspense:event:{event_id}",
+                    kind=TransferKind.ADJUSTMENT,
+                    area="payments",
+                    subject=f"case:{case.id}",
+                    legs=(Posting(AccountRef.clearing(sender), AccountRef.suspense(sender), case.booked),),
+                    posted_at=now,
+                )
+            )
+
+    def _open_case(
+        self, uow: PaymentsUnitOfWork, kind: CaseKind, event_id: UUID, sender: str, notice: GatewayNotice
+    ) -> PaymentCase:
+        has_arrived = kind is CaseKind.UNKNOWN_REFERENCE and notice.outcome is Outcome.SUCCEEDED
+        facts = {
+            "outcome": str(notice.outcome),
+            "reference": notice.our_reference,
+            "transaction_id": notice.references.transaction_id,
+            "receipt": notice.references.receipt,
+            "amount": None if notice.amount is None else str(notice.amount),
+            "event_id": str(event_id),
+        }
+        case = PaymentCase(
+            id=self.ids.new(),
+            key=f"{kind}:event:{event_id}",
+            kind=kind,
+            gateway=sender,
+            created_at=self.clock.now(),
+            booked=notice.amount if has_arrived else None,
+            facts={name: value for name, value in facts.items() if value},
+        )
+        uow.cases.add(case)
+        uow.gateway_events.close(event_id, str(kind), attempt_id=None)
+        return case
+
+
+def evidence_of(notice: GatewayNotice, trust: Trust) -> Evidence:
+    """Return what a notice says of an attempt."""
+    return Evidence(
+        outcome=notice.outcome,
+        trust=trust,
+        references=notice.references,
+        amount=notice.amount,
+        currency_code=notice.currency_code,
+        phone=notice.phone,
+        code=notice.code,
+        message=notice.message,
+        is_contradictory=notice.is_contradictory,
+    )
+
+
+def _names_another(notice: GatewayNotice, intent: PaymentIntent) -> bool:
+    """Tell whether a transaction that belongs to one payment is said to be for another (payments.receipt_unique)."""
+    ours = notice.our_reference
+    return ours is not None and is_reference(ours) and ours != intent.reference

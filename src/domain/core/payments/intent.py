@@ -1,0 +1,339 @@
+"""Payments: what one payer owes for one purpose, and the tries to collect it."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from domain.core.kernel.errors import Conflict, NotFound
+from domain.core.kernel.ids import AccountId, IntentId
+from domain.core.kernel.money import Money
+from domain.core.ledger.accounts import AccountRef
+from domain.core.ledger.transfer import TransferKind
+from domain.core.payments.events import PaymentFailed
+from domain.core.payments.fx import FxQuote
+from domain.core.payments.gateway import Outcome, ProviderReferences
+
+WALLET_PURPOSE: Final = "WALLET"
+"""The purpose of a top-up; it is served by the credit itself."""
+
+REFERENCE_LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Crockford's base32: no letter that a person could mistake for another."""
+
+REFERENCE_DRAWN: Final = 10
+_REFERENCE = re.compile(rf"SK[{REFERENCE_LETTERS}]{{{REFERENCE_DRAWN}}}", re.ASCII)
+
+CHECKS_AFTER: Final = (
+    timedelta(seconds=75),
+    timedelta(minutes=3),
+    timedelta(minutes=10),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=12),
+    timedelta(hours=24),
+    timedelta(hours=72),
+)
+"""When an attempt that nobody told us about is asked about, counted from its sending."""
+
+SENDING_MAX: Final = timedelta(seconds=60)
+"""An attempt that is still being sent after this was cut off in the middle: nobody knows whether it left."""
+
+
+class PaymentClosed(Conflict):
+    """This payment is closed."""
+
+    code = "payments.payment_closed"
+
+
+class PushInFlight(Conflict):
+    """A prompt for another payment is waiting on this phone; answer it first."""
+
+    code = "payments.push_in_flight"
+
+
+class ProviderReferenceReused(Conflict):
+    """This transaction of the provider belongs to another payment."""
+
+    code = "payments.provider_reference_reused"
+
+
+class IntentStatus(StrEnum):
+    """Whether the purpose can still be paid for."""
+
+    OPEN = "open"
+    SUCCEEDED = "succeeded"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+
+class AttemptStatus(StrEnum):
+    """Where one try stands."""
+
+    CREATED = "created"
+    SENDING = "sending"
+    PENDING = "pending"
+    UNKNOWN = "unknown"
+    REVIEW = "review"
+    """Money arrived, or may have, that does not fit: staff decide (a case)."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+WAITING: Final = frozenset({AttemptStatus.SENDING, AttemptStatus.PENDING, AttemptStatus.UNKNOWN})
+"""The payer may still act, or already did."""
+
+IN_FLIGHT: Final = WAITING | {AttemptStatus.CREATED, AttemptStatus.REVIEW}
+"""A second pay answers such an attempt (rule payments.one_attempt_in_flight)."""
+
+
+def is_reference(text: str) -> bool:
+    """Tell whether a text has the form of our references."""
+    return _REFERENCE.fullmatch(text) is not None
+
+
+def new_reference(letters: Callable[[int, str], str]) -> str:
+    """Return a new reference; `letters` draws them."""
+    return f"SK{letters(REFERENCE_DRAWN, REFERENCE_LETTERS)}"
+
+
+@dataclass(slots=True, kw_only=True)
+class PaymentAttempt:
+    """One try to collect. Its verbs keep the order of its states; they raise nothing, what cannot be is ignored."""
+
+    id: UUID
+    method: str
+    gateway: str
+    phone: str | None
+    created_at: datetime
+    status: AttemptStatus = AttemptStatus.CREATED
+    transaction_id: str | None = None
+    checkout_id: str | None = None
+    receipt: str | None = None
+    code: str | None = None
+    message: str | None = None
+    next_action: str | None = None
+    sent_at: datetime | None = None
+    """None where the request provably did not leave."""
+    finished_at: datetime | None = None
+    received: Money | None = None
+    went_to_wallet: bool = False
+    checks: int = 0
+    """How many steps of the ladder were taken."""
+    next_check_at: datetime | None = None
+    is_retry: bool = False
+    """Whether we started it by ourselves after a soft failure."""
+
+    @property
+    def is_in_flight(self) -> bool:
+        """Whether it may still end by itself or by staff."""
+        return self.status in IN_FLIGHT
+
+    @property
+    def references(self) -> ProviderReferences:
+        """The provider's names for it."""
+        return ProviderReferences(self.transaction_id, self.checkout_id, self.receipt)
+
+    def send(self, now: datetime) -> None:
+        """Be about to be sent. Stored before the call, so that a crash in the middle is seen."""
+        assert self.status is AttemptStatus.CREATED
+        self.status, self.sent_at = AttemptStatus.SENDING, now
+        self.next_check_at = now + CHECKS_AFTER[0]
+
+    def learn(self, references: ProviderReferences) -> None:
+        """Take the provider's names that were not known yet; a known one never changes."""
+        self.transaction_id = self.transaction_id or references.transaction_id
+        self.checkout_id = self.checkout_id or references.checkout_id
+        self.receipt = self.receipt or references.receipt
+
+    def wait(self, references: ProviderReferences, next_action: str | None = None) -> None:
+        """Be with the payer: the provider has accepted the request."""
+        self.learn(references)
+        if self.status in WAITING:
+            self.status = AttemptStatus.PENDING
+            self.next_action = next_action or self.next_action
+
+    def lose_sight(self, code: str | None = None, message: str | None = None) -> None:
+        """Have had no answer: it may have left (rule payments.timeout_is_unknown)."""
+        if self.status is AttemptStatus.SENDING:
+            self.status, self.code, self.message = AttemptStatus.UNKNOWN, code, message
+
+    def stay_behind(self, code: str | None, message: str | None, now: datetime) -> None:
+        """Have provably not left: the phone was not prompted."""
+        self.finish(AttemptStatus.FAILED, code, message, now)
+        self.sent_at = None
+
+    def finish(self, status: AttemptStatus, code: str | None, message: str | None, now: datetime) -> None:
+        """End without money, for now. An expired one is swept on."""
+        self.status, self.finished_at, self.code, self.message = status, now, code, message
+        if status is not AttemptStatus.EXPIRED:
+            self.next_check_at = None
+
+    def review(self, received: Money | None) -> None:
+        """Wait for staff."""
+        self.status, self.received, self.next_check_at = AttemptStatus.REVIEW, received, None
+
+    def succeed(self, received: Money, now: datetime, *, went_to_wallet: bool) -> None:
+        """Be paid; final (rule payments.success_is_final)."""
+        self.status, self.finished_at, self.received = AttemptStatus.SUCCEEDED, now, received
+        self.went_to_wallet, self.next_check_at = went_to_wallet, None
+        self.code = self.message = self.next_action = None
+
+    def ask_now(self, now: datetime) -> None:
+        """Have the provider asked at the next sweep: something was said that proves nothing."""
+        if self.status is not AttemptStatus.SUCCEEDED:
+            self.next_check_at = now
+
+    def climb(self, now: datetime) -> None:
+        """Go to the next step of the ladder that still lies ahead."""
+        assert self.sent_at is not None
+        self.checks += 1
+        ahead = [self.sent_at + after for after in CHECKS_AFTER if self.sent_at + after > now]
+        self.next_check_at = ahead[0] if ahead else None
+
+
+@dataclass(slots=True, kw_only=True)
+class PaymentIntent:
+    """What one payer owes for one purpose."""
+
+    id: IntentId
+    reference: str
+    payer: AccountId
+    purpose: str
+    subject: UUID
+    amount: Money
+    destination: AccountRef
+    kind: TransferKind
+    """How the money's arrival is booked."""
+    expires_at: datetime
+    created_at: datetime
+    quote: FxQuote | None = None
+    status: IntentStatus = IntentStatus.OPEN
+    closed_at: datetime | None = None
+    served_at: datetime | None = None
+    attempts: list[PaymentAttempt] = field(default_factory=list)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a success still serves the purpose."""
+        return self.status is IntentStatus.OPEN
+
+    @property
+    def in_flight(self) -> PaymentAttempt | None:
+        """The attempt that may still end, if any."""
+        return next((one for one in self.attempts if one.is_in_flight), None)
+
+    @property
+    def latest(self) -> PaymentAttempt:
+        """The attempt that says how the payment stands: a paid one, else the last."""
+        paid = [one for one in self.attempts if one.status is AttemptStatus.SUCCEEDED]
+        return (paid or self.attempts)[-1]
+
+    @property
+    def stage(self) -> str:
+        """The word for the whole payment."""
+        return stage_of(self.status, self.latest.status)
+
+    def start_attempt(
+        self, *, id: UUID, method: str, gateway: str, phone: str | None, now: datetime, is_retry: bool = False
+    ) -> PaymentAttempt:
+        """Add an attempt that is about to be sent. Raises PaymentClosed."""
+        if not self.is_open:
+            raise PaymentClosed
+        assert self.in_flight is None, "the one in flight is answered instead"
+        attempt = PaymentAttempt(id=id, method=method, gateway=gateway, phone=phone, created_at=now, is_retry=is_retry)
+        attempt.send(now)
+        self.attempts.append(attempt)
+        return attempt
+
+    def attempt(self, attempt_id: UUID) -> PaymentAttempt:
+        """Return one of its attempts. Raises NotFound."""
+        found = next((one for one in self.attempts if one.id == attempt_id), None)
+        if found is None:
+            raise NotFound
+        return found
+
+    def attempt_meant(self, gateway: str | None, references: ProviderReferences) -> PaymentAttempt | None:
+        """Return the attempt that a provider's words are about, if it can be told.
+
+        Its transaction or checkout id decides; words that carry none, or one that no attempt has, are about the
+        attempt in flight whose id is unknown, else about the last.
+        """
+        mine = [one for one in self.attempts if gateway is None or one.gateway == gateway]
+        for one in mine:
+            if references.transaction_id is not None and one.transaction_id == references.transaction_id:
+                return one
+        for one in mine:
+            if references.checkout_id is not None and one.checkout_id == references.checkout_id:
+                return one
+        if references.transaction_id is not None:
+            mine = [one for one in mine if one.transaction_id is None]
+        waiting = [one for one in mine if one.is_in_flight]
+        candidates = waiting or mine
+        return candidates[-1] if candidates else None
+
+    def end_attempt(
+        self, attempt: PaymentAttempt, status: AttemptStatus, code: str | None, message: str | None, now: datetime
+    ) -> PaymentFailed:
+        """End an attempt without money and return the fact."""
+        attempt.finish(status, code, message, now)
+        return PaymentFailed(
+            intent_id=self.id,
+            attempt_id=attempt.id,
+            reference=self.reference,
+            payer=self.payer,
+            purpose=self.purpose,
+            subject=self.subject,
+            amount_minor=self.amount.minor,
+            currency=self.amount.currency,
+            outcome=str(status),
+            code=code,
+        )
+
+    def cancel(self, now: datetime) -> None:
+        """Close because the subject was closed, in the subject's transaction (rule payments.closing_locks_intent).
+
+        Raises PaymentClosed where the money came first.
+        """
+        if self.status is IntentStatus.SUCCEEDED:
+            raise PaymentClosed
+        if self.is_open:
+            self.status, self.closed_at = IntentStatus.CANCELED, now
+
+    def expire(self, now: datetime) -> None:
+        """Close because its life is over; what still arrives goes to the payer's wallet."""
+        if self.is_open:
+            self.status, self.closed_at = IntentStatus.EXPIRED, now
+
+    def mark_served(self, now: datetime) -> None:
+        """Say that the purpose took effect (rule payments.processed_means_served)."""
+        self.served_at = self.served_at or now
+
+
+STATUS_BY_OUTCOME: Final = {Outcome.FAILED: AttemptStatus.FAILED, Outcome.CANCELLED: AttemptStatus.CANCELLED}
+
+
+def stage_of(intent: IntentStatus, attempt: AttemptStatus) -> str:
+    """Return the public word for a payment from the states of the intent and of its telling attempt."""
+    if attempt in {AttemptStatus.SUCCEEDED, AttemptStatus.REVIEW}:
+        return str(attempt)
+    if intent is IntentStatus.CANCELED:
+        return str(intent)
+    if attempt is AttemptStatus.SENDING:
+        return str(AttemptStatus.CREATED)
+    return str(attempt)
+
+
+def status_word(stage: str) -> str:
+    """Return PENDING, SUCCESS or FAILED."""
+    match stage:
+        case "created" | "pending" | "unknown" | "review":
+            return "PENDING"
+        case "succeeded" | "partially_refunded" | "refunded":
+            return "SUCCESS"
+        case _:
+            return "FAILED"

@@ -1,0 +1,210 @@
+"""What the words of a provider do to a payment: credit it, fail it, or hand it to staff."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from domain.core.kernel.ids import TransferId
+from domain.core.kernel.money import Money
+from domain.core.ledger.accounts import AccountRef
+from domain.core.ledger.transfer import Posting, Transfer, TransferKind
+from domain.core.payments.case import CaseKind, PaymentCase
+from domain.core.payments.events import PaymentEvent, PaymentSucceeded
+from domain.core.payments.gateway import Outcome, ProviderReferences
+from domain.core.payments.intent import (
+    STATUS_BY_OUTCOME,
+    WAITING,
+    WALLET_PURPOSE,
+    AttemptStatus,
+    IntentStatus,
+    PaymentAttempt,
+    PaymentIntent,
+)
+from domain.core.payments.phone import is_other_phone
+
+NO_REFERENCES: Final = ProviderReferences()
+
+
+class Trust(StrEnum):
+    """Who says it; what a missing amount means depends on it."""
+
+    SIGNED = "signed"
+    """A signed notice of a provider that names amounts: one without an amount is checked first."""
+    SIGNED_AS_ASKED = "signed_as_asked"
+    """A signed notice of a sender that names none: it means the amount asked."""
+    ANSWER = "answer"
+    """A definitive answer to a question of ours; nothing surer can be had."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a provider says of one attempt."""
+
+    outcome: Outcome
+    trust: Trust
+    references: ProviderReferences = NO_REFERENCES
+    amount: Money | None = None
+    currency_code: str | None = None
+    """The currency as sent, where we do not know it."""
+    phone: str | None = None
+    code: str | None = None
+    message: str | None = None
+    is_contradictory: bool = False
+
+
+class Verdict(StrEnum):
+    """What became of a piece of evidence."""
+
+    APPLIED = "applied"
+    REPEATED = "repeated"
+    HELD = "held"
+    """Nothing was credited and nothing failed: it waits for a query or for staff, or there was nothing to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What has to be recorded beside the changed payment, in one transaction (rule payments.one_transaction)."""
+
+    verdict: Verdict
+    transfers: tuple[Transfer, ...] = ()
+    events: tuple[PaymentEvent, ...] = ()
+    cases: tuple[PaymentCase, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle:
+    """Judge evidence about one attempt; the payment is locked. `new_id` makes ids for what is recorded."""
+
+    intent: PaymentIntent
+    attempt: PaymentAttempt
+    new_id: Callable[[], UUID]
+    now: datetime
+
+    def by(self, evidence: Evidence) -> Settlement:
+        """Apply the evidence to the payment and return what to record."""
+        attempt = self.attempt
+        if evidence.is_contradictory:  # rule callback.contradiction_credits_nothing
+            attempt.ask_now(self.now)
+            return Settlement(verdict=Verdict.HELD)
+        match evidence.outcome:
+            case Outcome.SUCCEEDED:
+                return self._success(evidence)
+            case Outcome.FAILED | Outcome.CANCELLED:
+                return self._failure(evidence)
+            case Outcome.PENDING:
+                attempt.wait(evidence.references)
+        return Settlement(verdict=Verdict.HELD)
+
+    def _failure(self, evidence: Evidence) -> Settlement:
+        attempt = self.attempt
+        if attempt.status in WAITING:
+            attempt.learn(evidence.references)
+            status = STATUS_BY_OUTCOME[evidence.outcome]
+            failed = self.intent.end_attempt(attempt, status, evidence.code, evidence.message, self.now)
+            return Settlement(verdict=Verdict.APPLIED, events=(failed,))
+        if attempt.status is AttemptStatus.SUCCEEDED and evidence.trust is not Trust.ANSWER:
+            # rule payments.success_is_final: the success stays, and a person looks at it
+            case = self._case(CaseKind.CONTRADICTION, outcome=str(evidence.outcome), code=evidence.code or "")
+            return Settlement(verdict=Verdict.HELD, cases=(case,))
+        if attempt.status in {AttemptStatus.SUCCEEDED, AttemptStatus.REVIEW}:
+            return Settlement(verdict=Verdict.HELD)
+        if attempt.status is AttemptStatus.EXPIRED:  # what it was not sure of before: there is nothing left to sweep
+            attempt.finish(STATUS_BY_OUTCOME[evidence.outcome], evidence.code, evidence.message, self.now)
+            return Settlement(verdict=Verdict.APPLIED)
+        return Settlement(verdict=Verdict.REPEATED)
+
+    def _success(self, evidence: Evidence) -> Settlement:
+        attempt, asked = self.attempt, self.intent.amount
+        if attempt.status in {AttemptStatus.SUCCEEDED, AttemptStatus.REVIEW}:  # rule callback.effect_once
+            attempt.learn(evidence.references)
+            return Settlement(verdict=Verdict.REPEATED)
+        amount = evidence.amount
+        if amount is None and evidence.trust is Trust.SIGNED_AS_ASKED:
+            amount = asked
+        if amount is None and evidence.currency_code is None and evidence.trust is Trust.SIGNED:
+            attempt.learn(evidence.references)
+            attempt.ask_now(self.now)  # rule callback.amount_must_match: a missing amount is queried first
+            return Settlement(verdict=Verdict.HELD)
+        attempt.learn(evidence.references)
+        if amount is None:
+            kind = CaseKind.CURRENCY_DIFFERS if evidence.currency_code else CaseKind.AMOUNT_MISSING
+            attempt.review(None)
+            case = self._case(kind, asked=str(asked), currency=evidence.currency_code or "")
+            return Settlement(verdict=Verdict.HELD, cases=(case,))
+        if amount != asked:
+            return self._mismatch(amount)
+        return self._credit(amount, evidence)
+
+    def _mismatch(self, amount: Money) -> Settlement:
+        asked = self.intent.amount
+        kind = CaseKind.AMOUNT_DIFFERS if amount.currency == asked.currency else CaseKind.CURRENCY_DIFFERS
+        self.attempt.review(amount)
+        case = self._case(kind, booked=amount, asked=str(asked), received=str(amount))
+        booking = self.transfer(
+            f"suspense:{self.attempt.id}",
+            Posting(AccountRef.clearing(self.attempt.gateway), AccountRef.suspense(self.attempt.gateway), amount),
+            kind=TransferKind.ADJUSTMENT,
+        )
+        return Settlement(verdict=Verdict.HELD, transfers=(booking,), cases=(case,))
+
+    def _credit(self, amount: Money, evidence: Evidence) -> Settlement:
+        source = AccountRef.clearing(self.attempt.gateway)
+        destination, paid = self.pay(amount)
+        transfer = self.transfer(f"payment:{self.attempt.id}", Posting(source, destination, amount))
+        cases: tuple[PaymentCase, ...] = ()
+        if is_other_phone(self.attempt.phone, evidence.phone):  # rule callback.phone_differs_flags
+            cases = (self._case(CaseKind.PHONE_DIFFERS, phone=evidence.phone or ""),)
+        return Settlement(verdict=Verdict.APPLIED, transfers=(transfer,), events=(paid,), cases=cases)
+
+    def pay(self, amount: Money, *, to_wallet: bool = False) -> tuple[AccountRef, PaymentSucceeded]:
+        """Mark the attempt paid; return where the money goes (rule payments.destination_or_wallet) and the fact."""
+        intent, attempt = self.intent, self.attempt
+        serves = intent.is_open and not to_wallet
+        went_to_wallet = not serves
+        attempt.succeed(amount, self.now, went_to_wallet=went_to_wallet)
+        if serves:
+            intent.status, intent.closed_at = IntentStatus.SUCCEEDED, self.now
+        if went_to_wallet or intent.purpose == WALLET_PURPOSE:
+            intent.mark_served(self.now)
+        paid = PaymentSucceeded(
+            intent_id=intent.id,
+            attempt_id=attempt.id,
+            reference=intent.reference,
+            payer=intent.payer,
+            purpose=intent.purpose,
+            subject=intent.subject,
+            amount_minor=amount.minor,
+            currency=amount.currency,
+            went_to_wallet=went_to_wallet,
+        )
+        return (intent.destination if serves else AccountRef.wallet(intent.payer)), paid
+
+    def transfer(self, reference: str, *legs: Posting, kind: TransferKind | None = None) -> Transfer:
+        """Return a transfer about this payment; money that reaches the payer's wallet instead is a top-up."""
+        if kind is None:
+            kind = TransferKind.TOPUP if self.attempt.went_to_wallet else self.intent.kind
+        return Transfer(
+            id=TransferId(self.new_id()),
+            reference=reference,
+            kind=kind,
+            area="payments",
+            subject=f"payment:{self.intent.reference}",
+            legs=legs,
+            posted_at=self.now,
+        )
+
+    def _case(self, kind: CaseKind, *, booked: Money | None = None, **facts: str) -> PaymentCase:
+        return PaymentCase(
+            id=self.new_id(),
+            key=f"{kind}:{self.attempt.id}",
+            kind=kind,
+            gateway=self.attempt.gateway,
+            created_at=self.now,
+            intent_id=self.intent.id,
+            attempt_id=self.attempt.id,
+            booked=booked,
+            facts={"reference": self.intent.reference, **{name: value for name, value in facts.items() if value}},
+        )

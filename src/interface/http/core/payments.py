@@ -1,0 +1,177 @@
+"""Top-ups, what became of a payment, and the callbacks of providers."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from litestar import Controller, Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
+from msgspec import Meta, Struct
+
+from application.core.identity.authenticate import Caller
+from application.core.payments.payment_status import PaymentStatus
+from application.core.payments.queries import PaymentView
+from application.core.payments.receive_callback import ReceiveCallback
+from application.core.payments.start_payment import PaymentState
+from application.core.payments.top_up import TopUp, TopUpCommand
+from domain.core.kernel.money import Money
+from domain.core.payments.intent import status_word
+from interface.http.aliases import operation_ids
+from interface.http.caller import signed_in
+from interface.http.wire import AmountInput, CurrencyCode
+
+CALLBACK_BYTES_MAX = 64 * 1024
+
+PhoneInput = Annotated[str, Meta(min_length=1, max_length=20)]
+MethodWord = Annotated[str, Meta(min_length=1, max_length=20, pattern="^[a-z_]+$")]
+
+
+class TopUpBody(Struct, frozen=True):
+    """How much to add to one's own wallet, and from where."""
+
+    amount: AmountInput
+    currency: CurrencyCode = "KES"
+    phone: PhoneInput | None = None
+    method: MethodWord = "mpesa"
+
+
+class StartedBody(Struct, frozen=True):
+    """A payment that was started."""
+
+    detail: str
+    reference: str
+    status: str
+    stage: str
+    amount: str
+    currency: str
+    purpose: str
+    code: str | None
+    message: str | None
+    next_action: str | None
+
+    @classmethod
+    def of(cls, state: PaymentState) -> "StartedBody":
+        """Write a payment's state."""
+        return cls(
+            detail="Confirm the payment on your phone." if state.next_action else "The payment was started.",
+            reference=state.reference,
+            status=state.status,
+            stage=state.stage,
+            amount=state.amount.text,
+            currency=state.amount.currency,
+            purpose=state.purpose,
+            code=state.code,
+            message=state.message,
+            next_action=state.next_action,
+        )
+
+
+class StatusBody(Struct, frozen=True):
+    """What became of a payment."""
+
+    reference: str
+    amount: str
+    currency: str
+    purpose: str
+    status: str
+    stage: str
+    processed: bool
+    code: str | None
+    message: str | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, view: PaymentView) -> "StatusBody":
+        """Write a payment."""
+        return cls(
+            reference=view.reference,
+            amount=view.amount.text,
+            currency=view.amount.currency,
+            purpose=view.purpose,
+            status=status_word(view.stage),
+            stage=view.stage,
+            processed=view.processed,
+            code=view.code,
+            message=view.message,
+            created_at=view.created_at,
+        )
+
+
+class TransactionController(Controller):
+    path = "/api"
+    tags = ("payments",)
+    guards = (signed_in,)
+
+    @post(
+        ["/wallet/topup", "/transactions/push-stk"],
+        operation_id=operation_ids("topUpWallet", "/api/wallet/topup"),
+        status_code=HTTP_201_CREATED,
+    )
+    async def top_up(
+        self, data: JSONBody[TopUpBody], caller: NamedDependency[Caller], top_up: NamedDependency[TopUp]
+    ) -> Response[StartedBody]:
+        """Top up one's own wallet."""
+        amount = Money.parse(data.amount, data.currency.upper())
+        command = TopUpCommand(payer=caller.account_id, amount=amount, method=data.method, phone=data.phone)
+        state, was_open = await top_up(command)
+        return Response(StartedBody.of(state), status_code=HTTP_200_OK if was_open else HTTP_201_CREATED)
+
+    @get("/transactions/status/{reference:str}", operation_id="getTransactionStatus", status_code=HTTP_200_OK)
+    async def status(
+        self,
+        reference: FromPath[str],
+        caller: NamedDependency[Caller],
+        payment_status: NamedDependency[PaymentStatus],
+    ) -> StatusBody:
+        """Tell what became of a payment."""
+        return StatusBody.of(await payment_status(reference, caller))
+
+
+class CallbackBody(Struct, frozen=True):
+    """What a provider is told."""
+
+    detail: str
+
+
+class SokoCallbackBody(Struct, frozen=True):
+    """What a sender of the house's own dialect is told."""
+
+    message: str
+    detail: str
+
+
+class CallbackController(Controller):
+    """Anybody may send; only what is signed is heard. The body is read raw, whatever its content type says."""
+
+    path = "/api/payments"
+    tags = ("payments",)
+
+    @post(
+        "/lipana/callback",
+        operation_id="receiveLipanaCallback",
+        status_code=HTTP_200_OK,
+        request_max_body_size=CALLBACK_BYTES_MAX,
+    )
+    async def lipana(
+        self,
+        request: Request[Any, Any, Any],
+        receive_lipana_callback: NamedDependency[ReceiveCallback],
+    ) -> CallbackBody:
+        """Receive a callback of Lipana's, signed in X-Lipana-Signature."""
+        return CallbackBody(await receive_lipana_callback(await request.body(), request.headers))
+
+    @post(
+        "/callback",
+        operation_id="receivePaymentCallback",
+        status_code=HTTP_200_OK,
+        request_max_body_size=CALLBACK_BYTES_MAX,
+    )
+    async def soko(
+        self,
+        request: Request[Any, Any, Any],
+        receive_soko_callback: NamedDependency[ReceiveCallback],
+    ) -> SokoCallbackBody:
+        """Receive a callback in the house's own dialect, signed in X-Soko-Signature."""
+        reply = await receive_soko_callback(await request.body(), request.headers)
+        return SokoCallbackBody(message=f"Callback {reply}.", detail=reply)
