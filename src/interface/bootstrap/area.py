@@ -6,8 +6,10 @@ from datetime import time, timedelta
 
 from litestar.types import ControllerRouterHandler
 
+from application.core.files.ports import FilePurpose
 from application.core.kernel.ports import EventHandler
 from domain.core.kernel.events import Event
+from domain.core.operations.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,10 @@ class Job:
     daily_at: time | None = None
     batch_max: int = 200
 
-    def __post_init__(self) -> None:
-        assert (self.every is None) != (self.daily_at is None), "a job has one schedule"
+    @property
+    def schedule(self) -> Schedule:
+        """When the clock starts it."""
+        return Schedule(self.every, self.daily_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,7 @@ class Area:
     controllers: tuple[ControllerRouterHandler, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
     jobs: tuple[Job, ...] = ()
+    file_purposes: tuple[FilePurpose, ...] = ()
 
 
 class SubscriptionList:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Integer, bindparam, delete, func, null, select, text, update
+from sqlalchemy import BigInteger, bindparam, func, null, select, text, update
 
 from application.core.kernel.ports import Clock, Delivery
 from infrastructure.postgres.core.kernel_tables import outbox_messages
@@ -54,19 +54,6 @@ _REPLAY = Statement(
     update(outbox_messages)
     .where(_messages.id == bindparam("message_id", type_=UUID_TYPE), _messages.dead_at.is_not(None))
     .values(dead_at=null(), attempts=0, due_at=bindparam("now", type_=INSTANT))
-    .returning(_messages.id)
-)
-_DELETE_DONE = Statement(
-    delete(outbox_messages)
-    .where(
-        _messages.id.in_(
-            select(_messages.id)
-            .where(_messages.done_at < bindparam("before", type_=INSTANT))
-            .order_by(_messages.done_at)
-            .limit(bindparam("rows_max", type_=Integer))
-            .with_for_update(skip_locked=True)
-        )
-    )
     .returning(_messages.id)
 )
 _STATE = Statement(
@@ -150,11 +137,6 @@ class PostgresOutbox:
         """Make a message that was given up due again, and tell whether there was one."""
         async with self._database.connection() as connection:
             return await _REPLAY.fetch_value(connection, message_id=message_id, now=self._clock.now()) is not None
-
-    async def delete_done(self, *, before: datetime, rows_max: int) -> int:
-        """Delete messages delivered before an instant, and return how many."""
-        async with self._database.connection() as connection:
-            return len(await _DELETE_DONE.fetch(connection, before=before, rows_max=rows_max))
 
     async def state(self) -> OutboxState:
         """Return how far deliveries are behind."""

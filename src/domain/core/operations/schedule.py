@@ -1,0 +1,48 @@
+"""When the clock starts a job. Days begin where the market is, instants are UTC."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from domain.core.kernel.errors import NotFound
+from domain.core.kernel.periods import BUSINESS_ZONE
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class JobNotFound(NotFound):
+    """There is no job of that name."""
+
+    code = "operations.job_not_found"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Every so often, or once a business day at a time of that day."""
+
+    every: timedelta | None = None
+    daily_at: time | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.every is None) != (self.daily_at is None), "a job has one schedule"
+
+    def latest_due(self, now: datetime) -> datetime:
+        """Return the last instant, now included, at which the job was due; missed ones before it do not count."""
+        if self.every is not None:
+            return _EPOCH + (now - _EPOCH) // self.every * self.every
+        assert self.daily_at is not None
+        local = now.astimezone(ZoneInfo(BUSINESS_ZONE))
+        due = datetime.combine(local.date(), self.daily_at, local.tzinfo)
+        return (due if due <= local else due - timedelta(days=1)).astimezone(UTC)
+
+    @property
+    def text(self) -> str:
+        """The schedule for a person: `every 30 s`, `daily 04:00`."""
+        if self.daily_at is not None:
+            return f"daily {self.daily_at:%H:%M}"
+        assert self.every is not None
+        seconds = round(self.every.total_seconds())
+        for unit, size in (("h", 3600), ("min", 60)):
+            if seconds % size == 0:
+                return f"every {seconds // size} {unit}"
+        return f"every {seconds} s"
