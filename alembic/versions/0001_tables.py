@@ -120,6 +120,11 @@ def upgrade() -> None:
     op.create_index("ix_audit_entries_actor", "audit_entries", ["actor_id", "id"], unique=False)
     op.create_index("ix_audit_entries_target", "audit_entries", ["target", "id"], unique=False)
     op.create_table(
+        "audit_unsealed",
+        sa.Column("entry_id", sa.Uuid(), nullable=False),
+        sa.PrimaryKeyConstraint("entry_id", name=op.f("pk_audit_unsealed")),
+    )
+    op.create_table(
         "blocks",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("blocker_id", sa.Uuid(), nullable=False),
@@ -425,6 +430,16 @@ def upgrade() -> None:
         postgresql_where="status = 'open'",
     )
     op.create_table(
+        "points_entries",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("points", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_points_entries")),
+        sa.UniqueConstraint("account_id", "reason", name="uq_points_entries_account_reason"),
+    )
+    op.create_table(
         "policies",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
@@ -436,6 +451,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_policies")),
     )
     op.create_index("ix_policies_name", "policies", ["name", "valid_from"], unique=False)
+    op.create_table(
+        "ratings",
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("points", sa.Integer(), nullable=False),
+        sa.CheckConstraint("points >= 0", name=op.f("ck_ratings_points")),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("pk_ratings")),
+    )
     op.create_table(
         "receipts",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -452,6 +474,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("owner", "key", name="uq_receipts_owner_key"),
     )
     op.create_index("ix_receipts_created", "receipts", ["created_at"], unique=False)
+    op.create_table(
+        "sent_reminders",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_sent_reminders")),
+    )
     op.create_table(
         "sign_ins",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -483,6 +511,125 @@ def upgrade() -> None:
     )
     op.create_index("ix_socket_tickets_expires", "socket_tickets", ["expires_at"], unique=False)
     op.create_table(
+        "tasks",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("stage", sa.Text(), nullable=False),
+        sa.Column("budget", sa.BigInteger(), nullable=True),
+        sa.Column("currency", sa.Text(), nullable=True),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("rejection_reason", sa.Text(), nullable=True),
+        sa.Column("approved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("is_hidden", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("moves", sa.Integer(), nullable=False),
+        sa.Column("claim_id", sa.Uuid(), nullable=True),
+        sa.Column("claim_writer_id", sa.Uuid(), nullable=True),
+        sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("claim_due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("claim_expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("claim_day", sa.Date(), nullable=True),
+        sa.Column("claim_rounds", sa.SmallInteger(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("submission_id", sa.Uuid(), nullable=True),
+        sa.Column("completed_by", sa.Uuid(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("(status = 'IN_PROGRESS') = (claim_id IS NOT NULL)", name=op.f("ck_tasks_claimed")),
+        sa.CheckConstraint(
+            "status IN ('PENDING_APPROVAL', 'APPROVED', 'REJECTED', 'IN_PROGRESS', 'COMPLETED', 'CANCELLED', 'EXPIRED')",
+            name=op.f("ck_tasks_status"),
+        ),
+        sa.CheckConstraint("budget IS NULL OR (budget > 0 AND currency IS NOT NULL)", name=op.f("ck_tasks_budget")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tasks")),
+    )
+    op.create_index(
+        "ix_tasks_available", "tasks", ["id"], unique=False, postgresql_where="status = 'APPROVED' AND NOT is_hidden"
+    )
+    op.create_index(
+        "ix_tasks_claim_expires",
+        "tasks",
+        ["claim_expires_at"],
+        unique=False,
+        postgresql_where="claim_id IS NOT NULL AND stage <> 'review'",
+    )
+    op.create_index(
+        "ix_tasks_open_approved",
+        "tasks",
+        ["approved_at"],
+        unique=False,
+        postgresql_where="status = 'APPROVED' AND due_at IS NULL",
+    )
+    op.create_index("ix_tasks_open_due", "tasks", ["due_at"], unique=False, postgresql_where="status = 'APPROVED'")
+    op.create_index("ix_tasks_status", "tasks", ["status", "id"], unique=False)
+    op.create_index("ix_tasks_student", "tasks", ["student_id", "id"], unique=False)
+    op.create_index(
+        "ix_tasks_worker", "tasks", [sa.literal_column("coalesce(claim_writer_id, completed_by)"), "id"], unique=False
+    )
+    op.create_index(
+        "ix_tasks_writer",
+        "tasks",
+        ["claim_writer_id", "id"],
+        unique=False,
+        postgresql_where="claim_writer_id IS NOT NULL",
+    )
+    op.create_table(
+        "writer_subscriptions",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("writer_id", sa.Uuid(), nullable=False),
+        sa.Column("plan", sa.Text(), nullable=False),
+        sa.Column("listed", sa.BigInteger(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("intent_id", sa.Uuid(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("starts_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "state IN ('pending', 'active', 'expired', 'failed')", name=op.f("ck_writer_subscriptions_state")
+        ),
+        sa.CheckConstraint("amount > 0 AND listed > 0", name=op.f("ck_writer_subscriptions_amount")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_writer_subscriptions")),
+    )
+    op.create_index(
+        "ix_writer_subscriptions_ends",
+        "writer_subscriptions",
+        ["ends_at"],
+        unique=False,
+        postgresql_where="state = 'active'",
+    )
+    op.create_index(
+        "uq_writer_subscriptions_pending",
+        "writer_subscriptions",
+        ["writer_id"],
+        unique=True,
+        postgresql_where="state = 'pending'",
+    )
+    op.create_table(
+        "writers",
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=True),
+        sa.Column("used", sa.Integer(), nullable=False),
+        sa.Column("open_claims", sa.Integer(), nullable=False),
+        sa.Column("free_return_day", sa.Date(), nullable=True),
+        sa.Column("subscription_id", sa.Uuid(), nullable=True),
+        sa.Column("plan", sa.Text(), nullable=True),
+        sa.Column("plan_worth", sa.BigInteger(), nullable=True),
+        sa.Column("plan_starts_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("plan_ends_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("plan IS NULL OR plan IN ('P2', 'P5', 'P10')", name=op.f("ck_writers_plan")),
+        sa.CheckConstraint("open_claims >= 0", name=op.f("ck_writers_open_claims")),
+        sa.CheckConstraint("used >= 0", name=op.f("ck_writers_used")),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("pk_writers")),
+    )
+    op.create_index(
+        "ix_writers_plan_ends", "writers", ["plan_ends_at"], unique=False, postgresql_where="plan IS NOT NULL"
+    )
+    op.create_table(
         "audit_seals",
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("entry_id", sa.Uuid(), nullable=False),
@@ -492,6 +639,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_audit_seals")),
         sa.UniqueConstraint("entry_id", name="uq_audit_seals_entry"),
     )
+    op.create_table(
+        "claims",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("task_id", sa.Uuid(), nullable=False),
+        sa.Column("writer_id", sa.Uuid(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("end_reason", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["task_id"], ["tasks.id"], name="fk_claims_task"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_claims")),
+    )
+    op.create_index("ix_claims_writer", "claims", ["writer_id", "task_id"], unique=False)
+    op.create_index("uq_claims_task_active", "claims", ["task_id"], unique=True, postgresql_where="ended_at IS NULL")
     op.create_table(
         "ledger_postings",
         sa.Column("transfer_id", sa.Uuid(), nullable=False),
@@ -591,6 +754,27 @@ def upgrade() -> None:
         postgresql_where="status IN ('sending', 'pending', 'unknown')",
     )
     op.create_table(
+        "releases",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("task_id", sa.Uuid(), nullable=True),
+        sa.Column("writer_id", sa.Uuid(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("fee", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("released_by", sa.Uuid(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("source IN ('escrow', 'operating')", name=op.f("ck_releases_source")),
+        sa.CheckConstraint("amount > 0 AND fee >= 0 AND fee <= amount", name=op.f("ck_releases_amount")),
+        sa.ForeignKeyConstraint(["task_id"], ["tasks.id"], name="fk_releases_task"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_releases")),
+        sa.UniqueConstraint("task_id", name="uq_releases_task"),
+    )
+    op.create_index(
+        "ix_releases_writer", "releases", ["writer_id", "created_at"], unique=False, postgresql_where="task_id IS NULL"
+    )
+    op.create_table(
         "payment_cases",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
@@ -617,16 +801,65 @@ def upgrade() -> None:
     op.create_index(
         "ix_payment_cases_open", "payment_cases", ["id"], unique=False, postgresql_where="resolved_at IS NULL"
     )
+    op.create_table(
+        "submissions",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("task_id", sa.Uuid(), nullable=False),
+        sa.Column("claim_id", sa.Uuid(), nullable=False),
+        sa.Column("writer_id", sa.Uuid(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("notes", sa.Text(), nullable=False),
+        sa.Column("is_late", sa.Boolean(), nullable=False),
+        sa.Column("rejection_reason", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reviewed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("status IN ('PENDING_REVIEW', 'APPROVED', 'REJECTED')", name=op.f("ck_submissions_status")),
+        sa.ForeignKeyConstraint(["claim_id"], ["claims.id"], name="fk_submissions_claim"),
+        sa.ForeignKeyConstraint(["task_id"], ["tasks.id"], name="fk_submissions_task"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_submissions")),
+        sa.UniqueConstraint("claim_id", name="uq_submissions_claim"),
+    )
+    op.create_index("ix_submissions_status", "submissions", ["status", "id"], unique=False)
+    op.create_index("ix_submissions_task", "submissions", ["task_id", "id"], unique=False)
+    op.create_index(
+        "ix_submissions_waiting",
+        "submissions",
+        ["updated_at"],
+        unique=False,
+        postgresql_where="status = 'PENDING_REVIEW'",
+    )
+    op.create_index("ix_submissions_writer", "submissions", ["writer_id", "id"], unique=False)
+    op.create_table(
+        "submission_versions",
+        sa.Column("submission_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("notes", sa.Text(), nullable=False),
+        sa.Column("is_late", sa.Boolean(), nullable=False),
+        sa.Column("file_ids", sa.ARRAY(sa.Uuid()), nullable=False),
+        sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["submission_id"], ["submissions.id"], name="fk_submission_versions_submission"),
+        sa.PrimaryKeyConstraint("submission_id", "number", name=op.f("pk_submission_versions")),
+    )
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_table("submission_versions")
+    op.drop_index("ix_submissions_writer", table_name="submissions")
+    op.drop_index("ix_submissions_waiting", table_name="submissions", postgresql_where="status = 'PENDING_REVIEW'")
+    op.drop_index("ix_submissions_task", table_name="submissions")
+    op.drop_index("ix_submissions_status", table_name="submissions")
+    op.drop_table("submissions")
     op.drop_index("ix_payment_cases_open", table_name="payment_cases", postgresql_where="resolved_at IS NULL")
     op.drop_index("ix_payment_cases_kind", table_name="payment_cases")
     op.drop_index("ix_payment_cases_intent", table_name="payment_cases")
     op.drop_index("ix_payment_cases_attempt", table_name="payment_cases")
     op.drop_table("payment_cases")
+    op.drop_index("ix_releases_writer", table_name="releases", postgresql_where="task_id IS NULL")
+    op.drop_table("releases")
     op.drop_index(
         "uq_payment_attempts_push",
         table_name="payment_attempts",
@@ -657,16 +890,44 @@ def downgrade() -> None:
     op.drop_index("ix_ledger_postings_source", table_name="ledger_postings")
     op.drop_index("ix_ledger_postings_destination", table_name="ledger_postings")
     op.drop_table("ledger_postings")
+    op.drop_index("uq_claims_task_active", table_name="claims", postgresql_where="ended_at IS NULL")
+    op.drop_index("ix_claims_writer", table_name="claims")
+    op.drop_table("claims")
     op.drop_table("audit_seals")
+    op.drop_index("ix_writers_plan_ends", table_name="writers", postgresql_where="plan IS NOT NULL")
+    op.drop_table("writers")
+    op.drop_index(
+        "uq_writer_subscriptions_pending", table_name="writer_subscriptions", postgresql_where="state = 'pending'"
+    )
+    op.drop_index(
+        "ix_writer_subscriptions_ends", table_name="writer_subscriptions", postgresql_where="state = 'active'"
+    )
+    op.drop_table("writer_subscriptions")
+    op.drop_index("ix_tasks_writer", table_name="tasks", postgresql_where="claim_writer_id IS NOT NULL")
+    op.drop_index("ix_tasks_worker", table_name="tasks")
+    op.drop_index("ix_tasks_student", table_name="tasks")
+    op.drop_index("ix_tasks_status", table_name="tasks")
+    op.drop_index("ix_tasks_open_due", table_name="tasks", postgresql_where="status = 'APPROVED'")
+    op.drop_index(
+        "ix_tasks_open_approved", table_name="tasks", postgresql_where="status = 'APPROVED' AND due_at IS NULL"
+    )
+    op.drop_index(
+        "ix_tasks_claim_expires", table_name="tasks", postgresql_where="claim_id IS NOT NULL AND stage <> 'review'"
+    )
+    op.drop_index("ix_tasks_available", table_name="tasks", postgresql_where="status = 'APPROVED' AND NOT is_hidden")
+    op.drop_table("tasks")
     op.drop_index("ix_socket_tickets_expires", table_name="socket_tickets")
     op.drop_table("socket_tickets")
     op.drop_index("ix_sign_ins_expires", table_name="sign_ins")
     op.drop_index("ix_sign_ins_account", table_name="sign_ins", postgresql_where="ended_at IS NULL")
     op.drop_table("sign_ins")
+    op.drop_table("sent_reminders")
     op.drop_index("ix_receipts_created", table_name="receipts")
     op.drop_table("receipts")
+    op.drop_table("ratings")
     op.drop_index("ix_policies_name", table_name="policies")
     op.drop_table("policies")
+    op.drop_table("points_entries")
     op.drop_index("uq_payment_intents_open", table_name="payment_intents", postgresql_where="status = 'open'")
     op.drop_index(
         "ix_payment_intents_unserved",
@@ -714,6 +975,7 @@ def downgrade() -> None:
     op.drop_table("earnings_holds")
     op.drop_index("ix_blocks_blocked", table_name="blocks")
     op.drop_table("blocks")
+    op.drop_table("audit_unsealed")
     op.drop_index("ix_audit_entries_target", table_name="audit_entries")
     op.drop_index("ix_audit_entries_actor", table_name="audit_entries")
     op.drop_index("ix_audit_entries_action", table_name="audit_entries")

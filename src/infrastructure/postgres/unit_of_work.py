@@ -58,6 +58,9 @@ _ADD_AUDIT = Statement(
         bindparam("reasons", type_=ARRAY(TEXT)),
     )
 )
+_ADD_UNSEALED = Statement(
+    text("INSERT INTO audit_unsealed (entry_id) SELECT unnest(:ids)").bindparams(bindparam("ids", type_=ARRAY(UUID)))
+)
 _FINISH_MESSAGE = Statement(
     update(outbox_messages)
     .where(outbox_messages.c.id == bindparam("message_id"), outbox_messages.c.done_at.is_(None))
@@ -193,6 +196,7 @@ class PostgresUnitOfWork:
             self._messages.clear()
             self._has_messages = True
         if self._audit:
+            entry_ids = [self.ids.new() for _ in self._audit]
             batch.stage(
                 _ADD_AUDIT,
                 actor_id=request.actor_id,
@@ -201,13 +205,14 @@ class PostgresUnitOfWork:
                 user_agent=request.user_agent,
                 trace_id=request.trace_id,
                 now=now,
-                ids=[self.ids.new() for _ in self._audit],
+                ids=entry_ids,
                 actions=[entry.action for entry in self._audit],
                 targets=[entry.target for entry in self._audit],
                 befores=[_json(entry.before) for entry in self._audit],
                 afters=[_json(entry.after) for entry in self._audit],
                 reasons=[entry.reason for entry in self._audit],
             )
+            batch.stage(_ADD_UNSEALED, ids=entry_ids)
             self._audit.clear()
         if request.key is not None:
             batch.stage(_MARK_EFFECT, receipt_id=request.key.receipt_id, now=now)

@@ -46,6 +46,9 @@ audit_entries = Table(
     Index("ix_audit_entries_action", "action", "id"),
 )
 
+audit_unsealed = Table("audit_unsealed", metadata, uuid_key("entry_id"))
+"""Entries that wait for their seal: written with the entry, deleted with the seal."""
+
 audit_seals = Table(
     "audit_seals",
     metadata,
