@@ -30,7 +30,7 @@ BATCH_BYTES = 256 * 1024
 """Read or written in one turn of a thread; a turn costs some 50 us, a small file is one or two of them."""
 KEYS_BATCH = 500
 _SUFFIX = "="
-_MOVE_TRIES = 5
+_MOVE_TRIES = 20
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -239,7 +239,7 @@ def _move(source: Path, path: Path, objects: Path) -> None:
                 raise Unavailable
             source.rename(path)
             break
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):  # mkdir says the latter of a directory that went meanwhile
             if left == 0:
                 raise
     for directory in path.parents:
