@@ -86,6 +86,7 @@ class MailCatcher:
         self._caught = 0
         self._server: asyncio.Server | None = None
         self._open_sessions: set[SMTP] = set()
+        self.page = MailPage(self)
 
     @property
     def port(self) -> int:
@@ -127,18 +128,6 @@ class MailCatcher:
         wanted = to.casefold()
         return [mail for mail in newest_first if wanted in (each.casefold() for each in mail.recipients)]
 
-    async def page(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as an ASGI application."""
-        if scope["type"] == "lifespan":
-            await _stay(receive, send)
-        elif scope["type"] == "http":
-            status, content_type, body = self._answer(scope)
-            headers = [*_HEADERS, (b"content-type", content_type), (b"content-length", b"%d" % len(body))]
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
-        else:
-            await send({"type": "websocket.close"})
-
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Keep a mail: called by aiosmtpd under this name."""
         self._caught += 1
@@ -160,6 +149,27 @@ class MailCatcher:
     def _session(self) -> SMTP:
         return _TrackedSession(self, self._open_sessions)
 
+
+class MailPage:
+    """The caught mails for a browser and for tests, as an ASGI application.
+
+    An object of its own and not a method: servers take a bound method for ASGI of the second version.
+    """
+
+    def __init__(self, catcher: MailCatcher) -> None:
+        self._catcher = catcher
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _stay(receive, send)
+        elif scope["type"] == "http":
+            status, content_type, body = self._answer(scope)
+            headers = [*_HEADERS, (b"content-type", content_type), (b"content-length", b"%d" % len(body))]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+        else:
+            await send({"type": "websocket.close"})
+
     def _answer(self, scope: Scope) -> tuple[int, bytes, bytes]:
         path: str = scope["path"]
         if scope["method"] not in {"GET", "HEAD"}:
@@ -169,11 +179,11 @@ class MailCatcher:
             return _html(421, "Not here", "<p>Open this page as localhost.</p>")
         if path == "/api/mails":
             to = parse_qs(scope["query_string"].decode("latin-1")).get("to", [None])[0]
-            shown = [mail.as_json() for mail in self.mails(to)]
+            shown = [mail.as_json() for mail in self._catcher.mails(to)]
             return 200, b"application/json", json.dumps({"count": len(shown), "results": shown}).encode()
         if path == "/":
             return _html(200, "Caught mails", self._table(), refresh=True)
-        for mail in self._mails:
+        for mail in self._catcher.mails():
             if path == f"/mails/{mail.number}":
                 return _html(200, mail.subject or "(no subject)", _shown(mail))
         return _html(404, "Not found", '<p>No such mail, or no longer kept. <a href="/">All mails</a></p>')
@@ -182,7 +192,7 @@ class MailCatcher:
         rows = "".join(
             f"<tr><td>{mail.received_at:%Y-%m-%d %H:%M:%S}</td><td>{escape(', '.join(mail.recipients))}</td>"
             f'<td><a href="/mails/{mail.number}">{escape(mail.subject or "(no subject)")}</a></td></tr>'
-            for mail in self.mails()
+            for mail in self._catcher.mails()
         )
         return f"<table><tr><th>Received (UTC)</th><th>To</th><th>Subject</th></tr>{rows}</table>"
 

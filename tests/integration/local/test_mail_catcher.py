@@ -1,9 +1,11 @@
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import httpx
 import pytest
+import uvicorn
 
 from infrastructure.local.mail_catcher import CaughtMail, MailCatcher
 from infrastructure.smtp.mailer import SmtpMailer
@@ -181,6 +183,19 @@ async def test_the_page_follows_the_life_of_its_server(catcher: MailCatcher) -> 
 
     await catcher.page({"type": "lifespan"}, receive, send)
     assert sent == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
+
+
+async def test_a_real_server_can_serve_the_page(catcher: MailCatcher, mailer: SmtpMailer) -> None:
+    await mailer.send(MAIL)
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(catcher.page, log_level="warning"))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}") as client:
+        answer = await client.get("/api/mails")
+    server.should_exit = True
+    await serving
+    listening.close()
+    assert (answer.status_code, answer.json()["count"]) == (200, 1)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::"])  # noqa: S104 - refused
