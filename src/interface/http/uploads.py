@@ -70,7 +70,7 @@ class Form:
         """
         fields = self.fields
         if self.is_multipart:
-            lists = _list_fields(body)  # type: ignore[arg-type]  # a class is hashable; its metaclass hides that
+            lists = _list_fields(body)
             fields = {
                 name: [value] if name in lists and isinstance(value, str) else value
                 for name, value in fields.items()

@@ -238,5 +238,5 @@ class KnownAddresses:
     def __init__(self, addresses: Mapping[AccountId, str] | None = None) -> None:
         self.addresses = dict(addresses or {})
 
-    async def verified(self, accounts: Collection[AccountId]) -> Mapping[AccountId, str]:
-        return {account: self.addresses[account] for account in accounts if account in self.addresses}
+    async def verified(self, people: Collection[AccountId]) -> Mapping[AccountId, str]:
+        return {account: self.addresses[account] for account in people if account in self.addresses}

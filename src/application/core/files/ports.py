@@ -1,6 +1,6 @@
 """What files need from outside their own module: their rows, their audience, and a scanner."""
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -88,15 +88,14 @@ class FilePurpose:
 class FilePurposes:
     """The purposes of all areas; filled once, when all of them are built."""
 
-    def __init__(self, purposes: Iterable[FilePurpose] = ()) -> None:
-        self._by_name: dict[str, FilePurpose] = {}
+    def __init__(self, *purposes: FilePurpose) -> None:
+        self._by_name: Mapping[str, FilePurpose] = {}
         self.fill(purposes)
 
-    def fill(self, purposes: Iterable[FilePurpose]) -> None:
-        """Take purposes."""
-        for purpose in purposes:
-            assert purpose.name not in self._by_name, f"two purposes of files are called {purpose.name}"
-            self._by_name[purpose.name] = purpose
+    def fill(self, purposes: Sequence[FilePurpose]) -> None:
+        """Take the purposes of all areas."""
+        self._by_name = {purpose.name: purpose for purpose in purposes}
+        assert len(self._by_name) == len(purposes), "two purposes of files have one name"
 
     def named(self, name: str) -> FilePurpose | None:
         """Return the purpose of that name, if it still exists."""

@@ -68,8 +68,8 @@ class WaitingMails(Protocol):
 class MailAddresses(Protocol):
     """Where people get their mail. Promises: only addresses that are verified now."""
 
-    async def verified(self, accounts: Collection[AccountId]) -> Mapping[AccountId, str]:
-        """Return the verified address of each account that has one."""
+    async def verified(self, people: Collection[AccountId]) -> Mapping[AccountId, str]:
+        """Return the verified address of each of them who has one."""
         ...
 
 

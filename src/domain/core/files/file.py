@@ -73,6 +73,13 @@ class StoredFile:
     state: FileState
     uploaded_at: datetime
 
+    def settle(self, *, is_clean: bool) -> bool:
+        """Take the scanner's word, once; return whether it changed anything (files.scanned_before_shown)."""
+        if self.state is not FileState.RECEIVED:
+            return False
+        self.state = FileState.READY if is_clean else FileState.QUARANTINED
+        return True
+
 
 def display_name(sent: str) -> str:
     """Return the sender's name of a file as harmless text (rule files.uuid_names).

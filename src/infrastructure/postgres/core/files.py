@@ -6,7 +6,7 @@ from copy import copy
 from datetime import datetime
 
 import asyncpg
-from sqlalchemy import ARRAY, bindparam, delete, func, or_, select, text, update
+from sqlalchemy import ARRAY, bindparam, delete, func, null, or_, select, text, update
 
 from domain.core.files.file import FileState, StoredFile
 from domain.core.kernel.errors import NotFound
@@ -45,7 +45,7 @@ _OF_SUBJECT = Statement(
     .order_by(files.c.id)
 )
 _SET_STATE = Statement(
-    update(files).where(files.c.id == bindparam("wanted_id")).values(state=bindparam("new_state"), scan_after=None)
+    update(files).where(files.c.id == bindparam("wanted_id")).values(state=bindparam("new_state"), scan_after=null())
 )
 _REMOVE = Statement(delete(files).where(files.c.id == func.any(bindparam("ids", type_=ARRAY(UUID)))))
 _CLAIMED = Statement(select(files.c.key).where(files.c.key == func.any(bindparam("keys", type_=ARRAY(TEXT)))))

@@ -1,12 +1,12 @@
 """Notices, preferences and the mail queue on PostgreSQL."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import asyncpg
 import msgspec
-from sqlalchemy import ARRAY, Boolean, Integer, bindparam, func, or_, select, text, update
+from sqlalchemy import ARRAY, Boolean, Integer, bindparam, func, null, or_, select, text, update
 
 from application.core.kernel.mail import Mail
 from application.core.kernel.ports import Delivery, Listing, Page
@@ -15,6 +15,7 @@ from application.core.notifications.queries import NoticeFilter, NoticeView
 from domain.core.kernel.errors import NotFound
 from domain.core.kernel.ids import AccountId
 from domain.core.notifications.notice import Category, Channels, Notice, default_channels
+from infrastructure.postgres.core.identity_tables import accounts
 from infrastructure.postgres.core.notifications_tables import mail_queue, notices, notification_preferences
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.keyset import KeysetList
@@ -139,13 +140,13 @@ _TAKE = Statement(
         mail_queue.c.attempts,
     )
 )
-_FORGET = {"subject": "", "text": "", "to_address": None}
+_FORGET = {"subject": "", "text": "", "to_address": null()}
 _IS_MINE = (mail_queue.c.id == bindparam("mail_id"), mail_queue.c.attempts == bindparam("attempt", type_=Integer))
 _SENT = Statement(
     # whoever sent it, it is sent: not bound to the attempt
     update(mail_queue)
     .where(mail_queue.c.id == bindparam("mail_id"), *_IS_OPEN)
-    .values(sent_at=bindparam("now"), last_error=None, **_FORGET)
+    .values(sent_at=bindparam("now"), last_error=null(), **_FORGET)
 )
 _TRY_AGAIN = Statement(
     update(mail_queue)
@@ -156,6 +157,12 @@ _GIVE_UP = Statement(
     update(mail_queue)
     .where(*_IS_MINE, *_IS_OPEN)
     .values(dead_at=bindparam("now"), last_error=bindparam("error"), **_FORGET)
+)
+_VERIFIED = Statement(
+    select(accounts.c.id, accounts.c.verified_email).where(
+        accounts.c.id == func.any(bindparam("wanted_accounts", type_=ARRAY(UUID))),
+        accounts.c.verified_email.is_not(None),
+    )
 )
 _LIST = KeysetList(
     select(notices).where(
@@ -311,6 +318,18 @@ class PostgresWaitingMails:
     async def give_up(self, mail: WaitingMail, *, now: datetime, error: str) -> None:
         async with self._database.connection() as connection:
             await _GIVE_UP.execute(connection, mail_id=mail.id, attempt=mail.attempt, now=now, error=error)
+
+
+class PostgresMailAddresses:
+    """Where people get their mail, as identity has verified it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def verified(self, people: Collection[AccountId]) -> Mapping[AccountId, str]:
+        async with self._database.connection() as connection:
+            rows = await _VERIFIED.fetch(connection, wanted_accounts=list(people))
+        return {AccountId(row["id"]): row["verified_email"] for row in rows}
 
 
 class PostgresNoticeQueries:

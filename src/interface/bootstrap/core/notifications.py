@@ -1,0 +1,50 @@
+"""Notifications as the server sees them."""
+
+from dataclasses import dataclass
+
+from application.core.notifications.choose_channels import ChooseChannels
+from application.core.notifications.deliver_mails import DeliverMails
+from application.core.notifications.on_payment import TellPayer
+from application.core.notifications.queries import NoticeQueries
+from application.core.notifications.read_notices import ReadNotices
+from domain.core.payments.events import PaymentFailed, PaymentRefunded, PaymentSucceeded
+from interface.bootstrap.adapters import Adapters
+from interface.bootstrap.area import Area, Subscription
+from interface.http.core.notifications import NotificationController
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationUseCases:
+    choose_channels: ChooseChannels
+    deliver_mails: DeliverMails
+    notice_queries: NoticeQueries
+    read_notices: ReadNotices
+
+
+def deliver_mails_of(adapters: Adapters) -> DeliverMails:
+    """Return the use case that a loop calls every second: mail leaves within 2 s (notifications.from_outbox)."""
+    return DeliverMails(
+        waiting=adapters.waiting_mails,
+        addresses=adapters.mail_addresses,
+        mailer=adapters.mailer,
+        clock=adapters.clock,
+    )
+
+
+def notifications_area(adapters: Adapters) -> Area:
+    """Wire notifications."""
+    tell_payer = TellPayer(unit_of_work=adapters.notices_units)
+    return Area(
+        name="notifications",
+        use_cases=NotificationUseCases(
+            choose_channels=ChooseChannels(unit_of_work=adapters.notices_units),
+            deliver_mails=deliver_mails_of(adapters),
+            notice_queries=adapters.notice_queries,
+            read_notices=ReadNotices(unit_of_work=adapters.notices_units),
+        ),
+        controllers=(NotificationController,),
+        subscriptions=tuple(
+            Subscription(event, f"notifications.tell_payer_{event.event_name().rpartition('.')[2]}", tell_payer)
+            for event in (PaymentSucceeded, PaymentFailed, PaymentRefunded)
+        ),
+    )

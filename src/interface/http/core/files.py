@@ -1,0 +1,148 @@
+"""Files over HTTP: how they are shown in other replies, and the one door through which their bytes leave."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
+from uuid import UUID
+
+from litestar import Controller, Request, Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.response import Stream
+from msgspec import Struct
+
+from application.core.files.links import SignedLink
+from application.core.files.open_file import OpenFile
+from application.core.identity.authenticate import Caller
+from domain.core.files.file import StoredFile
+from domain.core.kernel.ids import FileId
+from interface.http.caller import sometimes_signed_in
+from interface.http.errors import problem
+
+FILES_PATH = "/api/files"
+
+_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})", re.ASCII)
+_PLAIN = re.compile(r"[^A-Za-z0-9 ._-]")
+
+_SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",  # a browser that shows it all the same runs nothing
+    "Cross-Origin-Resource-Policy": "same-site",
+    "Cache-Control": "private, no-store",
+    "Accept-Ranges": "bytes",
+}
+
+
+class FileBody(Struct, frozen=True):
+    """A file as other replies show it. `url` works for five minutes; without it the reader may not open the file."""
+
+    id: UUID
+    name: str
+    size: int
+    content_type: str
+    url: str | None
+    uploaded_at: datetime
+
+    @classmethod
+    def of(cls, file: StoredFile, link: SignedLink | None) -> "FileBody":
+        """Write a file, with a link for those who may open it."""
+        url = None if link is None else link_address(file.id, link)
+        return cls(file.id, file.name, file.size, file.content_type, url, file.uploaded_at)
+
+
+def link_address(file_id: FileId, link: SignedLink) -> str:
+    """Return the address at which a signed link opens a file."""
+    return f"{FILES_PATH}/{file_id}?{urlencode({'expires': link.expires, 'signature': link.signature})}"
+
+
+def attachment(name: str) -> str:
+    """Return a Content-Disposition (RFC 6266) that saves under this name and cannot be broken out of."""
+    plain = _PLAIN.sub("_", name).strip() or "file"
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def wanted_bytes(header: str | None, size: int) -> tuple[int, int] | None:
+    """Return the first and last byte that a Range asks for; None for the whole file.
+
+    Several ranges, other units and nonsense ask for the whole file (RFC 9110 14.2). A range outside the file raises
+    IndexError.
+    """
+    found = _RANGE.fullmatch(header or "")
+    if found is None or found[1] == found[2] == "":
+        return None
+    if found[1] == "":
+        length = min(int(found[2]), size)
+        first, last = size - length, size - 1
+    else:
+        first, last = int(found[1]), min(int(found[2] or size - 1), size - 1)
+        if found[2] and int(found[2]) < first:
+            return None
+    if first >= size or first > last:
+        raise IndexError
+    return first, last
+
+
+class FileController(Controller):
+    path = FILES_PATH
+    tags = ("files",)
+
+    @get(
+        "/{file_id:uuid}",
+        operation_id="downloadFile",
+        guards=[sometimes_signed_in],
+        media_type="application/octet-stream",
+    )
+    async def download(
+        self,
+        request: Request[Any, Any, Any],
+        file_id: FromPath[UUID],
+        maybe_caller: NamedDependency[Caller | None],
+        open_file: NamedDependency[OpenFile],
+        expires: FromQuery[Annotated[int | None, QueryParameter(ge=0, lt=1 << 53)]] = None,
+        signature: FromQuery[Annotated[str | None, QueryParameter(max_length=200)]] = None,
+    ) -> Response[Any]:
+        """Download a file."""
+        link = None if expires is None or signature is None else SignedLink(expires, signature)
+        file = await open_file(FileId(file_id), caller=maybe_caller, link=link)
+        etag = f'"{file.sha256.hex()}"'
+        asked = request.headers.get("range") if request.headers.get("if-range", etag) == etag else None
+        try:
+            part = wanted_bytes(asked, file.size)
+        except IndexError:
+            return problem(
+                416,
+                "files.range_not_satisfiable",
+                "The file does not have these bytes.",
+                headers={"Content-Range": f"bytes */{file.size}"},
+            )
+        first, last = part or (0, file.size - 1)
+        headers = {
+            **_SAFE,
+            "Content-Disposition": attachment(file.name),
+            "Content-Length": str(last - first + 1),
+            "ETag": etag,
+        }
+        if part is not None:
+            headers["Content-Range"] = f"bytes {first}-{last}/{file.size}"
+        return Stream(
+            await _begun(open_file.read(file, start=first), last - first + 1),
+            status_code=200 if part is None else 206,
+            media_type=file.content_type,
+            headers=headers,
+        )
+
+
+async def _begun(chunks: AsyncIterator[bytes], length: int) -> AsyncIterator[bytes]:
+    """Return the first `length` bytes, with the first chunk read already: what fails then is still a refusal."""
+    first = await anext(chunks, b"")
+
+    async def rest() -> AsyncIterator[bytes]:
+        left, chunk = length, first
+        while chunk and left:
+            yield chunk[:left]
+            left -= len(chunk[:left])
+            chunk = await anext(chunks, b"") if left else b""
+
+    return rest()
