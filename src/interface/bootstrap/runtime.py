@@ -12,12 +12,20 @@ from typing import Protocol, runtime_checkable
 import structlog
 from litestar import Litestar
 
+from infrastructure.local.disk_storage import DiskObjectStorage
 from infrastructure.local.postgres import EmbeddedPostgres
 from infrastructure.local.secret_key import kept_secret
+from infrastructure.local.trusting_scanner import TrustingScanner
+from infrastructure.postgres.core.files import PostgresFileQueries
 from infrastructure.postgres.core.housekeeping import PostgresHousekeeping
 from infrastructure.postgres.core.identity import PostgresAttemptCounter, PostgresTickets
 from infrastructure.postgres.core.identity_queries import PostgresIdentityQueries
 from infrastructure.postgres.core.job_runs import PostgresJobRuns, PostgresOperationsQueries
+from infrastructure.postgres.core.notifications import (
+    PostgresMailAddresses,
+    PostgresNoticeQueries,
+    PostgresWaitingMails,
+)
 from infrastructure.postgres.core.outbox import PostgresOutbox
 from infrastructure.postgres.core.payments import PostgresCallbackInbox
 from infrastructure.postgres.core.payments_queries import PostgresPayerPhones, PostgresPaymentQueries
@@ -32,6 +40,7 @@ from infrastructure.queue.jobs import JobRunner, Scheduler
 from infrastructure.queue.relay import OutboxRelay
 from infrastructure.security.jwt import JwtAccessTokens
 from infrastructure.security.passwords import Argon2PasswordHasher, HmacCodeHasher
+from infrastructure.security.signed_links import HmacFileLinks
 from infrastructure.security.soko_callbacks import SokoCallbacks
 from infrastructure.system.clock import SystemClock
 from infrastructure.system.ids import UuidV7Source
@@ -42,6 +51,8 @@ from interface.bootstrap.area import SubscriptionList
 from interface.bootstrap.asgi import create_app
 from interface.bootstrap.background import Background, Loop, every
 from interface.bootstrap.container import Server, build
+from interface.bootstrap.core.mail import open_mailer
+from interface.bootstrap.core.notifications import deliver_mails_of
 from interface.bootstrap.core.payment_gateways import open_gateways
 from interface.bootstrap.serving import Serving, bind, stopping_on_signals
 from interface.bootstrap.settings import Settings, SettingsRefused
@@ -50,6 +61,9 @@ ROOT = Path(__file__).resolve().parents[3]
 MIGRATIONS = ROOT / "alembic"
 EMBEDDED_DATABASE = "soko"
 JOBS_AT_ONCE = 2
+MAIL_EVERY = timedelta(seconds=1)
+MAILS_AT_ONCE = 100
+"""One batch; a full one is followed by the next at once."""
 REFRESH_EVERY = timedelta(seconds=1)
 TOKEN_AUDIENCE = "soko"  # noqa: S105 - whom tokens are for, no secret
 
@@ -83,11 +97,17 @@ class Runtime:
         runs = PostgresJobRuns(self.database, clock, ids)
         if worker:
             loops.append(Loop("outbox relay", self._relay))
+            loops.append(every(MAIL_EVERY, "notifications.deliver", self._deliver_mails))
             runner = JobRunner(runs, ids, self.server.jobs)
             loops += [Loop(f"job runner {number}", runner.run) for number in range(1, JOBS_AT_ONCE + 1)]
         if scheduler:
             loops.append(Loop("scheduler", Scheduler(runs, clock, self.server.jobs).run))
         return tuple(loops)
+
+    async def _deliver_mails(self) -> None:
+        deliver_mails = deliver_mails_of(self.adapters)
+        while await deliver_mails(MAILS_AT_ONCE) == MAILS_AT_ONCE:
+            continue
 
     async def _relay(self, stop: asyncio.Event) -> None:
         outbox = PostgresOutbox(self.database, self.adapters.clock)
@@ -181,6 +201,16 @@ async def real_adapters(
         return PostgresCoreUnitOfWork(database, clock=clock, ids=ids, subscriptions=subscriptions)
 
     return Adapters(
+        file_links=HmacFileLinks(secret, audience=settings.address),
+        file_queries=PostgresFileQueries(database),
+        file_scanner=TrustingScanner(),
+        files_units=core_unit,
+        object_storage=DiskObjectStorage(settings.data_path / "files"),
+        mail_addresses=PostgresMailAddresses(database),
+        mailer=await open_mailer(settings, clock=clock, resources=resources),
+        notice_queries=PostgresNoticeQueries(database),
+        notices_units=core_unit,
+        waiting_mails=PostgresWaitingMails(database),
         callback_inbox=PostgresCallbackInbox(database),
         daily_figures=payment_queries,
         gateways=gateways,
