@@ -505,7 +505,6 @@ def upgrade() -> None:
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("account_id", sa.Uuid(), nullable=False),
         sa.Column("family_id", sa.Uuid(), nullable=False),
-        sa.Column("roles", sa.ARRAY(sa.Text()), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_socket_tickets")),
     )
@@ -699,7 +698,6 @@ def upgrade() -> None:
         sa.Column("received_currency", sa.Text(), nullable=True),
         sa.Column("went_to_wallet", sa.Boolean(), nullable=False),
         sa.Column("is_retry", sa.Boolean(), nullable=False),
-        sa.Column("checks", sa.SmallInteger(), nullable=False),
         sa.Column("next_check_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
@@ -718,13 +716,20 @@ def upgrade() -> None:
         postgresql_where="next_check_at IS NOT NULL",
     )
     op.create_index(
-        "ix_payment_attempts_finished",
+        "ix_payment_attempts_failed",
         "payment_attempts",
         ["finished_at"],
         unique=False,
-        postgresql_where="status IN ('failed', 'succeeded')",
+        postgresql_where="status = 'failed'",
     )
     op.create_index("ix_payment_attempts_intent", "payment_attempts", ["intent_id"], unique=False)
+    op.create_index(
+        "ix_payment_attempts_paid",
+        "payment_attempts",
+        ["gateway", "sent_at"],
+        unique=False,
+        postgresql_where="status = 'succeeded'",
+    )
     op.create_index(
         "ix_payment_attempts_phone",
         "payment_attempts",
@@ -876,12 +881,9 @@ def downgrade() -> None:
         postgresql_where="status IN ('sending', 'pending', 'unknown')",
     )
     op.drop_index("ix_payment_attempts_phone", table_name="payment_attempts", postgresql_where="sent_at IS NOT NULL")
+    op.drop_index("ix_payment_attempts_paid", table_name="payment_attempts", postgresql_where="status = 'succeeded'")
     op.drop_index("ix_payment_attempts_intent", table_name="payment_attempts")
-    op.drop_index(
-        "ix_payment_attempts_finished",
-        table_name="payment_attempts",
-        postgresql_where="status IN ('failed', 'succeeded')",
-    )
+    op.drop_index("ix_payment_attempts_failed", table_name="payment_attempts", postgresql_where="status = 'failed'")
     op.drop_index(
         "ix_payment_attempts_check", table_name="payment_attempts", postgresql_where="next_check_at IS NOT NULL"
     )

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from application.assignments.ports import TaskFile, TaskLabels
 from application.core.kernel.ports import Listing, Page
-from domain.assignments.plan import Plan, SubscriptionId
+from domain.assignments.plan import SubscriptionId
 from domain.assignments.submission import Submission, SubmissionStatus
 from domain.assignments.task import ClaimId, Task, TaskId, TaskStatus
+from domain.assignments.writer import Writer
 from domain.core.kernel.ids import AccountId
 from domain.core.kernel.money import Money
 
@@ -88,15 +89,9 @@ class SubmissionView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanView:
-    """A writer's plan and his counters, as they are stored."""
+    """A writer's plan and counters as they are stored, and the plan payment that is open."""
 
-    plan: Plan | None
-    starts_at: datetime | None
-    ends_at: datetime | None
-    day: date | None
-    used: int
-    open_claims: int
-    points: int
+    writer: Writer
     pending_reference: str | None
 
 

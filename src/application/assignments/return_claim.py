@@ -23,13 +23,15 @@ class ReturnClaim:
     policies: Policies
     clock: Clock
 
-    async def __call__(self, task_id: TaskId, *, writer_id: AccountId) -> ClaimedTask:
+    async def __call__(self, task_id: TaskId, *, writer_id: AccountId, reason: str | None) -> ClaimedTask:
         """Return the open task and the quota. Raises TaskNotFound, NotClaimHolder, WorkInReview."""
         now = self.clock.now()
         async with self.unit_of_work() as uow:
             load = await uow.tasks.get_for_claim(task_id, writer_id)
             task, writer = load.task, load.writer
-            claim, was_early, returned = task.return_claim(writer_id, terms=task_terms(self.policies), now=now)
+            claim, was_early, returned = task.return_claim(
+                writer_id, reason=reason, terms=task_terms(self.policies), now=now
+            )
             writer.close_claim()
             if was_early:
                 writer.return_early(claim.day, now)

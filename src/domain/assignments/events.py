@@ -66,6 +66,7 @@ class ClaimReturned(TaskEvent):
 
     writer_id: AccountId
     why: str
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

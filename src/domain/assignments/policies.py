@@ -27,5 +27,3 @@ OPEN_LIFE = number_policy("assignments.open_life", 30, "d", minimum=1, maximum=3
 POINTS_APPROVED = number_policy("assignments.points_approved", 5, "points", maximum=1_000)
 POINTS_TIMEOUT = number_policy("assignments.points_timeout", -5, "points", minimum=-1_000, maximum=0)
 EARNINGS_HOLD = number_policy("assignments.earnings_hold", 0, "d", maximum=365)
-
-ALL = tuple(value for name, value in sorted(globals().items()) if name.isupper())

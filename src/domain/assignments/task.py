@@ -152,6 +152,14 @@ class RejectionOutcome(StrEnum):
     REOPEN = "reopen"
     CANCEL = "cancel"
 
+    @classmethod
+    def named(cls, word: str) -> "RejectionOutcome":
+        """Return the outcome of a word. Raises Invalid."""
+        try:
+            return cls(word.lower())
+        except ValueError as error:
+            raise Invalid(errors=(FieldError("outcome", "must be changes, reopen or cancel"),)) from error
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskTerms:
@@ -394,7 +402,7 @@ class Task:
         return max(self.due_at, now + terms.window_floor)
 
     def return_claim(
-        self, writer_id: AccountId, *, terms: TaskTerms, now: datetime
+        self, writer_id: AccountId, *, reason: str | None, terms: TaskTerms, now: datetime
     ) -> tuple[Claim, bool, ClaimReturned]:
         """Open the task again for others; the flag says whether the return was early enough to give quota back.
 
@@ -406,7 +414,7 @@ class Task:
         self._end_claim("returned", now)
         self._open(now)
         was_early = now <= claim.claimed_at + terms.free_return
-        return claim, was_early, self._returned(claim, "returned")
+        return claim, was_early, self._returned(claim, "returned", reason)
 
     def time_out(self, *, now: datetime) -> tuple[Claim, ClaimTimedOut] | None:
         """Take the task back from a writer who is too late, unless his work waits for review
@@ -428,7 +436,7 @@ class Task:
         claim = self.claim
         self._end_claim("suspended", now)
         self._open(now)
-        return claim, self._returned(claim, "suspended")
+        return claim, self._returned(claim, "suspended", None)
 
     # -- the work --
 
@@ -543,9 +551,14 @@ class Task:
         self.status, self.stage, self.updated_at = TaskStatus.APPROVED, Stage.OPEN, now
         self.version, self.submission_id = 0, None
 
-    def _returned(self, claim: Claim, why: str) -> ClaimReturned:
+    def _returned(self, claim: Claim, why: str, reason: str | None) -> ClaimReturned:
         return ClaimReturned(
-            task_id=self.id, student_id=self.student_id, title=self.title, writer_id=claim.writer_id, why=why
+            task_id=self.id,
+            student_id=self.student_id,
+            title=self.title,
+            writer_id=claim.writer_id,
+            why=why,
+            reason=reason,
         )
 
 

@@ -3,13 +3,24 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from application.assignments.ports import AssignmentsUnitOfWork
+from application.assignments.queries import AssignmentsQueries
+from application.assignments.release_payment import Writers
+from application.assignments.see_files import TaskAudience
+from application.core.audit.queries import AuditQueries
+from application.core.audit.trail import AuditTrailChain
 from application.core.files.links import FileLinks
 from application.core.files.ports import FilePurposes, FileQueries, FileScanner, FilesUnitOfWork
 from application.core.files.storage import ObjectStorage
-from application.core.identity.ports import AttemptCounter, IdentityUnitOfWork, RevocationBoard, TicketStore
+from application.core.identity.clean_tokens import IdentityHousekeeping
+from application.core.identity.on_identity_mail import IdentityMailUnitOfWork
+from application.core.identity.ports import AttemptCounter, RevocationBoard, TicketStore
 from application.core.identity.queries import IdentityQueries
 from application.core.identity.security import AccessTokens, CodeHasher, PasswordHasher
 from application.core.kernel.ports import Clock, IdSource, PhoneNumbers, Policies, Randomness
+from application.core.ledger.ports import EarningsUnitOfWork
+from application.core.ledger.proof import LedgerBooks, LedgerSeals
+from application.core.ledger.queries import WalletQueries
 from application.core.notifications.deliver_mails import MailAddresses, WaitingMails
 from application.core.notifications.mailer import Mailer
 from application.core.notifications.ports import NoticesUnitOfWork
@@ -24,10 +35,16 @@ from application.core.payments.ports import (
 )
 from application.core.payments.queries import DailyFiguresWriter, PaymentQueries
 from application.core.payments.simulation import PaymentSimulator
+from application.core.reputation.ports import RatingQueries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapters:
+    assignments_queries: AssignmentsQueries
+    assignments_units: Callable[[], AssignmentsUnitOfWork]
+    task_audience: TaskAudience
+    writers: Writers
+    rating_queries: RatingQueries
     clock: Clock
     ids: IdSource
     randomness: Randomness
@@ -39,8 +56,15 @@ class Adapters:
     revocations: RevocationBoard
     attempts: AttemptCounter
     identity_queries: IdentityQueries
-    identity_units: Callable[[], IdentityUnitOfWork]
+    identity_housekeeping: IdentityHousekeeping
+    identity_units: Callable[[], IdentityMailUnitOfWork]
+    public_address: str
+    """Where people reach the server, without a slash at the end."""
     tickets: TicketStore
+    ledger_books: LedgerBooks
+    ledger_seals: LedgerSeals
+    ledger_units: Callable[[], EarningsUnitOfWork]
+    wallet_queries: WalletQueries
     callback_inbox: CallbackInbox
     daily_figures: DailyFiguresWriter
     gateways: Gateways
@@ -53,6 +77,8 @@ class Adapters:
     operations_queries: OperationsQueries
     operations_units: Callable[[], OperationsUnitOfWork]
     housekeeping: Housekeeping
+    audit_chain: AuditTrailChain
+    audit_queries: AuditQueries
     file_links: FileLinks
     file_queries: FileQueries
     file_scanner: FileScanner

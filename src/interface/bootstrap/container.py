@@ -10,8 +10,11 @@ from application.core.identity.authenticate import Authenticate
 from application.core.operations.ports import Timetable
 from interface.bootstrap.adapters import Adapters
 from interface.bootstrap.area import Area, Job, Subscription, SubscriptionList
+from interface.bootstrap.assignments import assignments_area
+from interface.bootstrap.core.audit import audit_area
 from interface.bootstrap.core.files import files_area
 from interface.bootstrap.core.identity import identity_area
+from interface.bootstrap.core.ledger import ledger_area, open_wallet
 from interface.bootstrap.core.notifications import notifications_area
 from interface.bootstrap.core.operations import operations_area
 from interface.bootstrap.core.payments import payments_area
@@ -54,10 +57,13 @@ def build(adapters: Adapters, subscriptions: SubscriptionList) -> Server:
             tokens=adapters.access_tokens, revocations=adapters.revocations, clock=adapters.clock
         ),
         areas=(
-            identity_area(adapters),
+            identity_area(adapters, registration_steps=(open_wallet,)),
             files_area(adapters),
             notifications_area(adapters),
+            audit_area(adapters),
+            ledger_area(adapters),
             payments_area(adapters),
+            assignments_area(adapters),
             operations_area(adapters, timetable),
         ),
     )

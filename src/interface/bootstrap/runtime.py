@@ -16,11 +16,17 @@ from infrastructure.local.disk_storage import DiskObjectStorage
 from infrastructure.local.postgres import EmbeddedPostgres
 from infrastructure.local.secret_key import kept_secret
 from infrastructure.local.trusting_scanner import TrustingScanner
+from infrastructure.postgres.assignments.queries import PostgresAssignmentsQueries
+from infrastructure.postgres.assignments.repositories import PostgresAssignmentsUnitOfWork
+from infrastructure.postgres.core.audit import PostgresAuditQueries, PostgresAuditTrailChain
 from infrastructure.postgres.core.files import PostgresFileQueries
 from infrastructure.postgres.core.housekeeping import PostgresHousekeeping
 from infrastructure.postgres.core.identity import PostgresAttemptCounter, PostgresTickets
+from infrastructure.postgres.core.identity_housekeeping import PostgresIdentityHousekeeping
 from infrastructure.postgres.core.identity_queries import PostgresIdentityQueries
 from infrastructure.postgres.core.job_runs import PostgresJobRuns, PostgresOperationsQueries
+from infrastructure.postgres.core.ledger_proof import PostgresLedgerBooks
+from infrastructure.postgres.core.ledger_seals import PostgresLedgerSeals
 from infrastructure.postgres.core.notifications import (
     PostgresMailAddresses,
     PostgresNoticeQueries,
@@ -30,8 +36,10 @@ from infrastructure.postgres.core.outbox import PostgresOutbox
 from infrastructure.postgres.core.payments import PostgresCallbackInbox
 from infrastructure.postgres.core.payments_queries import PostgresPayerPhones, PostgresPaymentQueries
 from infrastructure.postgres.core.policies import PostgresPolicies
+from infrastructure.postgres.core.reputation import PostgresRatingQueries
 from infrastructure.postgres.core.revocations import PostgresRevocations
 from infrastructure.postgres.core.unit_of_work import PostgresCoreUnitOfWork
+from infrastructure.postgres.core.wallet_queries import PostgresWalletQueries
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.migrations import Migrations
 from infrastructure.queue.broker import InProcessBroker
@@ -200,7 +208,18 @@ async def real_adapters(
     def core_unit() -> PostgresCoreUnitOfWork:
         return PostgresCoreUnitOfWork(database, clock=clock, ids=ids, subscriptions=subscriptions)
 
+    def assignments_unit() -> PostgresAssignmentsUnitOfWork:
+        return PostgresAssignmentsUnitOfWork(database, clock=clock, ids=ids, subscriptions=subscriptions)
+
+    assignments_queries = PostgresAssignmentsQueries(database)
     return Adapters(
+        assignments_queries=assignments_queries,
+        assignments_units=assignments_unit,
+        task_audience=assignments_queries,
+        writers=assignments_queries,
+        rating_queries=PostgresRatingQueries(database),
+        audit_chain=PostgresAuditTrailChain(database, clock),
+        audit_queries=PostgresAuditQueries(database),
         file_links=HmacFileLinks(secret, audience=settings.address),
         file_queries=PostgresFileQueries(database),
         file_scanner=TrustingScanner(),
@@ -211,6 +230,10 @@ async def real_adapters(
         notice_queries=PostgresNoticeQueries(database),
         notices_units=core_unit,
         waiting_mails=PostgresWaitingMails(database),
+        ledger_books=PostgresLedgerBooks(database),
+        ledger_seals=PostgresLedgerSeals(database, clock),
+        ledger_units=core_unit,
+        wallet_queries=PostgresWalletQueries(database),
         callback_inbox=PostgresCallbackInbox(database),
         daily_figures=payment_queries,
         gateways=gateways,
@@ -232,9 +255,11 @@ async def real_adapters(
         phones=GooglePhoneNumbers(),
         revocations=PostgresRevocations(database, clock),
         attempts=PostgresAttemptCounter(database),
-        identity_queries=PostgresIdentityQueries(database),
+        identity_queries=PostgresIdentityQueries(database, clock),
         identity_units=core_unit,
         tickets=PostgresTickets(database),
+        identity_housekeeping=PostgresIdentityHousekeeping(database),
+        public_address=settings.address,
     )
 
 

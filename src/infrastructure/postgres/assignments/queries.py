@@ -32,12 +32,12 @@ from application.assignments.queries import (
 )
 from application.assignments.see_files import TaskParties
 from application.core.kernel.ports import Listing, Page
-from domain.assignments.plan import Plan, SubscriptionId
+from domain.assignments.plan import SubscriptionId
 from domain.assignments.submission import SubmissionNotFound, SubmissionStatus
 from domain.assignments.task import ClaimId, Stage, TaskId, TaskNotFound, TaskStatus
 from domain.core.kernel.ids import AccountId
 from domain.core.kernel.money import Money
-from infrastructure.postgres.assignments.repositories import task_files
+from infrastructure.postgres.assignments.repositories import read_writer, task_files
 from infrastructure.postgres.assignments.tables import (
     submission_versions,
     submissions,
@@ -175,8 +175,9 @@ _WORK_BY_STATUS = KeysetList(
 
 _PLAN = Statement(
     text(
-        "SELECT w.plan, w.plan_starts_at, w.plan_ends_at, w.day, COALESCE(w.used, 0) AS used,"
-        " COALESCE(w.open_claims, 0) AS open_claims, COALESCE(r.points, 0) AS points,"
+        "SELECT p.id AS account_id, w.day, COALESCE(w.used, 0) AS used, COALESCE(w.open_claims, 0) AS open_claims,"
+        " w.free_return_day, w.subscription_id, w.plan, w.plan_worth, w.plan_starts_at, w.plan_ends_at,"
+        " COALESCE(r.points, 0) AS points,"
         " (SELECT i.reference FROM writer_subscriptions AS s JOIN payment_intents AS i ON i.id = s.intent_id"
         "  WHERE s.writer_id = p.id AND s.state = 'pending') AS pending_reference"
         " FROM (SELECT :wanted AS id) AS p LEFT JOIN writers AS w ON w.account_id = p.id"
@@ -323,16 +324,7 @@ class PostgresAssignmentsQueries:
         async with self._database.connection() as connection:
             row = await _PLAN.fetch_row(connection, wanted=writer_id)
         assert row is not None
-        return PlanView(
-            plan=None if row["plan"] is None else Plan(row["plan"]),
-            starts_at=row["plan_starts_at"],
-            ends_at=row["plan_ends_at"],
-            day=row["day"],
-            used=row["used"],
-            open_claims=row["open_claims"],
-            points=row["points"],
-            pending_reference=row["pending_reference"],
-        )
+        return PlanView(writer=read_writer(row), pending_reference=row["pending_reference"])
 
     async def parties(self, task_id: TaskId) -> TaskParties | None:
         """Return who has to do with a task now."""

@@ -55,7 +55,7 @@ _FILES_OF_TASK = (
 
 _TASK_AND_LABELS = (
     "t.*, (SELECT a.username FROM accounts AS a WHERE a.id = t.student_id) AS student_name,"
-    f" {_FILES_OF_TASK} AS files"  # noqa: S608 - constants of this module only
+    f" {_FILES_OF_TASK} AS files"
 )
 _WRITER = (
     "w.account_id, w.day, w.used, w.open_claims, w.free_return_day, w.subscription_id, w.plan, w.plan_worth,"
@@ -306,7 +306,7 @@ class PostgresWriters:
 
     def loaded(self, row: asyncpg.Record) -> Writer:
         """Take a writer that a statement of the unit has read and locked."""
-        writer = _writer(row)
+        writer = read_writer(row)
         self._loaded[writer.account_id] = (writer, _writer_row(writer))
         return writer
 
@@ -615,7 +615,8 @@ def _task_row(task: Task) -> dict[str, object]:
     }
 
 
-def _writer(row: asyncpg.Record) -> Writer:
+def read_writer(row: asyncpg.Record) -> Writer:
+    """Read a writer's counters and plan."""
     plan = (
         None
         if row["plan"] is None

@@ -1,0 +1,192 @@
+"""What administrators do: decide on tasks and work, and release money."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Controller, Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
+
+from application.assignments.approve_submission import ApproveSubmission
+from application.assignments.cancel_task import CancelTaskAsAdmin
+from application.assignments.decide_task import ApproveTask, ApproveTaskCommand, RejectTask
+from application.assignments.queries import AssignmentsQueries
+from application.assignments.reject_submission import RejectSubmission, RejectSubmissionCommand
+from application.assignments.release_payment import ReleasePayment, ReleasePaymentCommand
+from application.core.files.open_file import SignFile
+from application.core.identity.authenticate import Caller
+from application.core.kernel.ports import Clock, Page
+from domain.assignments.task import RejectionOutcome, TaskId
+from domain.core.kernel.ids import AccountId
+from interface.http.assignments.bodies import (
+    ApprovedBody,
+    ApproveSubmissionBody,
+    ApproveTaskBody,
+    AssignmentBody,
+    ReasonBody,
+    RejectSubmissionBody,
+    ReleaseBody,
+    ReleasedBody,
+    ReleaseInput,
+    RequiredReasonBody,
+    SubmissionBody,
+    read_budget,
+)
+from interface.http.caller import is_admin
+from interface.http.wire import ListBody, list_body
+
+StatusFilter = FromQuery[Annotated[str | None, QueryParameter(max_length=40)]]
+
+
+class AdminTaskController(Controller):
+    path = "/api/admin/assignments"
+    tags = ("administration",)
+    guards = (is_admin,)
+
+    @get("/", operation_id="listAllTasks", status_code=HTTP_200_OK)
+    async def tasks(
+        self,
+        request: Request[Any, Any, Any],
+        page: NamedDependency[Page],
+        assignments_queries: NamedDependency[AssignmentsQueries],
+        clock: NamedDependency[Clock],
+        sign_file: NamedDependency[SignFile],
+        status: StatusFilter = None,
+    ) -> ListBody[AssignmentBody]:
+        """List all tasks, newest first."""
+        now = clock.now()
+        listing = await assignments_queries.all(status, page)
+        return list_body(request, listing, lambda view: AssignmentBody.of(view, now=now, sign=sign_file))
+
+    @post("/{task_id:uuid}/approve", operation_id="approveTask", status_code=HTTP_200_OK)
+    async def approve(
+        self,
+        task_id: FromPath[UUID],
+        approve_task: NamedDependency[ApproveTask],
+        clock: NamedDependency[Clock],
+        sign_file: NamedDependency[SignFile],
+        data: JSONBody[ApproveTaskBody | None] = None,
+    ) -> AssignmentBody:
+        """Let writers see a task, at a lower budget if need be."""
+        body = data or ApproveTaskBody()
+        view = await approve_task(
+            ApproveTaskCommand(
+                task_id=TaskId(task_id),
+                budget=read_budget(body.budget, body.currency),
+                note=body.note,
+                revision=body.revision,
+            )
+        )
+        return AssignmentBody.of(view, now=clock.now(), sign=sign_file)
+
+    @post("/{task_id:uuid}/reject", operation_id="rejectTask", status_code=HTTP_200_OK)
+    async def reject(
+        self,
+        task_id: FromPath[UUID],
+        reject_task: NamedDependency[RejectTask],
+        clock: NamedDependency[Clock],
+        sign_file: NamedDependency[SignFile],
+        data: JSONBody[ReasonBody | None] = None,
+    ) -> AssignmentBody:
+        """Refuse a task; what was held for it goes back."""
+        view = await reject_task(TaskId(task_id), reason=None if data is None else data.reason)
+        return AssignmentBody.of(view, now=clock.now(), sign=sign_file)
+
+    @post("/{task_id:uuid}/cancel", operation_id="cancelTaskAsAdmin", status_code=HTTP_200_OK)
+    async def cancel(
+        self,
+        task_id: FromPath[UUID],
+        data: JSONBody[RequiredReasonBody],
+        cancel_task_as_admin: NamedDependency[CancelTaskAsAdmin],
+        clock: NamedDependency[Clock],
+        sign_file: NamedDependency[SignFile],
+    ) -> AssignmentBody:
+        """End a visible or running task; what was held for it goes back."""
+        view = await cancel_task_as_admin(TaskId(task_id), reason=data.reason)
+        return AssignmentBody.of(view, now=clock.now(), sign=sign_file)
+
+
+class AdminSubmissionController(Controller):
+    path = "/api/admin/submissions"
+    tags = ("administration",)
+    guards = (is_admin,)
+
+    @get("/", operation_id="listAllSubmissions", status_code=HTTP_200_OK)
+    async def submissions(
+        self,
+        request: Request[Any, Any, Any],
+        page: NamedDependency[Page],
+        assignments_queries: NamedDependency[AssignmentsQueries],
+        sign_file: NamedDependency[SignFile],
+        status: StatusFilter = None,
+    ) -> ListBody[SubmissionBody]:
+        """List work, the oldest first."""
+        listing = await assignments_queries.submissions(status, page)
+        return list_body(request, listing, lambda view: SubmissionBody.of(view, sign=sign_file))
+
+    @post("/{submission_id:uuid}/approve", operation_id="approveSubmission", status_code=HTTP_200_OK)
+    async def approve(
+        self,
+        submission_id: FromPath[UUID],
+        caller: NamedDependency[Caller],
+        approve_submission: NamedDependency[ApproveSubmission],
+        clock: NamedDependency[Clock],
+        sign_file: NamedDependency[SignFile],
+        data: JSONBody[ApproveSubmissionBody | None] = None,
+    ) -> ApprovedBody:
+        """Accept work, by its own id or its task's: the writer is paid and gets points."""
+        body = data or ApproveSubmissionBody()
+        approved = await approve_submission(
+            submission_id, admin_id=caller.account_id, version=body.version, note=body.note
+        )
+        return ApprovedBody.of(approved, now=clock.now(), sign=sign_file)
+
+    @post("/{submission_id:uuid}/reject", operation_id="rejectSubmission", status_code=HTTP_200_OK)
+    async def reject(
+        self,
+        submission_id: FromPath[UUID],
+        data: JSONBody[RejectSubmissionBody],
+        caller: NamedDependency[Caller],
+        reject_submission: NamedDependency[RejectSubmission],
+        sign_file: NamedDependency[SignFile],
+    ) -> SubmissionBody:
+        """Ask for changes, open the task to others, or end it."""
+        view = await reject_submission(
+            RejectSubmissionCommand(
+                admin_id=caller.account_id,
+                submission_or_task_id=submission_id,
+                reason=data.reason,
+                outcome=RejectionOutcome.named(data.outcome),
+            )
+        )
+        return SubmissionBody.of(view, sign=sign_file)
+
+
+class ReleaseController(Controller):
+    path = "/api/admin/payments"
+    tags = ("administration",)
+    guards = (is_admin,)
+
+    @post("/release", operation_id="releasePayment", status_code=HTTP_201_CREATED)
+    async def release(
+        self,
+        data: JSONBody[ReleaseInput],
+        caller: NamedDependency[Caller],
+        release_payment: NamedDependency[ReleasePayment],
+    ) -> Response[ReleasedBody]:
+        """Pay a writer: out of a task's escrow, or out of the operating account."""
+        released = await release_payment(
+            ReleasePaymentCommand(
+                admin_id=caller.account_id,
+                task_id=None if data.assignment is None else TaskId(data.assignment),
+                writer_id=None if data.writer_id is None else AccountId(data.writer_id),
+                amount=data.money(),
+                note=data.note,
+            )
+        )
+        body = ReleasedBody(
+            ReleaseBody.of(released.release),
+            "The writer was paid." if released.is_new else "The writer was paid before.",
+        )
+        return Response(body, status_code=HTTP_201_CREATED if released.is_new else HTTP_200_OK)

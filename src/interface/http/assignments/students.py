@@ -1,0 +1,163 @@
+"""What students do: post tasks, change them, follow them."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Controller, Request, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
+
+from application.assignments.cancel_task import CancelTask
+from application.assignments.edit_task import EditTask, EditTaskCommand
+from application.assignments.post_task import PostTask, PostTaskCommand
+from application.assignments.queries import AssignmentsQueries
+from application.assignments.read_assignment import ReadAssignment
+from application.core.files.open_file import SignFile
+from application.core.files.receive_files import UploadLimits
+from application.core.identity.authenticate import Caller
+from application.core.kernel.ports import Clock, Page
+from domain.assignments.task import TaskId
+from domain.core.kernel.ids import FileId
+from interface.http.assignments.bodies import (
+    AssignmentBody,
+    EditTaskBody,
+    PostTaskBody,
+    ReasonBody,
+    read_budget,
+)
+from interface.http.caller import has_role, signed_in
+from interface.http.uploads import form_operation, read_form
+from interface.http.wire import ListBody, list_body
+
+StatusFilter = FromQuery[Annotated[str | None, QueryParameter(max_length=40)]]
+
+
+class StudentController(Controller):
+    path = "/api/assignments"
+    tags = ("assignments",)
+
+    @post(
+        "/",
+        operation_id="postTask",
+        operation_class=form_operation(PostTaskBody, "files"),
+        guards=[has_role("student")],
+        status_code=HTTP_201_CREATED,
+    )
+    async def post_task(
+        self,
+        request: Request[Any, Any, Any],
+        caller: NamedDependency[Caller],
+        post_task: NamedDependency[PostTask],
+        upload_limits: NamedDependency[UploadLimits],
+        clock: NamedDependency[Clock],
+        sign_file: NamedDependency[SignFile],
+    ) -> AssignmentBody:
+        """Post a task, with files and a budget if you like."""
+        async with read_form(request, file_fields=("files",), limits=upload_limits()) as form:
+            body = form.read(PostTaskBody)
+            view = await post_task(
+                PostTaskCommand(
+                    student_id=caller.account_id,
+                    title=body.title,
+                    description=body.description,
+                    budget=read_budget(body.budget, body.currency),
+                    due_at=body.due_at,
+                    files=form.files,
+                )
+            )
+        return AssignmentBody.of(view, now=clock.now(), sign=sign_file)
+
+    @get("/my", operation_id="listMyTasks", guards=[has_role("student")], status_code=HTTP_200_OK)
+    async def my_tasks(
+        self,
+        request: Request[Any, Any, Any],
+        caller: NamedDependency[Caller],
+        page: NamedDependency[Page],
+        assignments_queries: NamedDependency[AssignmentsQueries],
+        clock: NamedDependency[Clock],
+        sign_file: NamedDependency[SignFile],
+        status: StatusFilter = None,
+    ) -> ListBody[AssignmentBody]:
+        """List one's own tasks, newest first."""
+        listing = await assignments_queries.of_student(caller.account_id, status, page)
+        now = clock.now()
+        return list_body(request, listing, lambda view: AssignmentBody.of(view, now=now, sign=sign_file))
+
+    @get("/", operation_id="listTasks", guards=[has_role("student", "admin")], status_code=HTTP_200_OK)
+    async def tasks(
+        self,
+        request: Request[Any, Any, Any],
+        caller: NamedDependency[Caller],
+        page: NamedDependency[Page],
+        read_assignment: NamedDependency[ReadAssignment],
+        clock: NamedDependency[Clock],
+        sign_file: NamedDependency[SignFile],
+        status: StatusFilter = None,
+    ) -> ListBody[AssignmentBody]:
+        """List tasks, newest first: a student his own, an administrator all."""
+        listing = await read_assignment.listed(caller, status, page)
+        now = clock.now()
+        return list_body(request, listing, lambda view: AssignmentBody.of(view, now=now, sign=sign_file))
+
+    @get("/{task_id:uuid}", operation_id="getTask", guards=[signed_in], status_code=HTTP_200_OK)
+    async def task(
+        self,
+        task_id: FromPath[UUID],
+        caller: NamedDependency[Caller],
+        read_assignment: NamedDependency[ReadAssignment],
+        clock: NamedDependency[Clock],
+        sign_file: NamedDependency[SignFile],
+    ) -> AssignmentBody:
+        """Show a task to those who have to do with it, and an open one to writers."""
+        seen = await read_assignment(TaskId(task_id), caller)
+        return AssignmentBody.of(seen.assignment, now=clock.now(), sign=sign_file if seen.with_files else None)
+
+    @patch(
+        "/{task_id:uuid}",
+        operation_id="editTask",
+        operation_class=form_operation(EditTaskBody, "files"),
+        guards=[has_role("student")],
+        status_code=HTTP_200_OK,
+    )
+    async def edit_task(
+        self,
+        request: Request[Any, Any, Any],
+        task_id: FromPath[UUID],
+        caller: NamedDependency[Caller],
+        edit_task: NamedDependency[EditTask],
+        upload_limits: NamedDependency[UploadLimits],
+        clock: NamedDependency[Clock],
+        sign_file: NamedDependency[SignFile],
+    ) -> AssignmentBody:
+        """Change a task that nobody has claimed; it needs a new approval."""
+        async with read_form(request, file_fields=("files",), limits=upload_limits()) as form:
+            body = form.read(EditTaskBody)
+            view = await edit_task(
+                EditTaskCommand(
+                    student_id=caller.account_id,
+                    task_id=TaskId(task_id),
+                    title=body.title,
+                    description=body.description,
+                    budget=read_budget(body.budget, body.currency),
+                    due_at=body.due_at,
+                    files=form.files,
+                    remove_files=[FileId(file_id) for file_id in body.remove_files],
+                )
+            )
+        return AssignmentBody.of(view, now=clock.now(), sign=sign_file)
+
+    @post("/{task_id:uuid}/cancel", operation_id="cancelTask", guards=[has_role("student")], status_code=HTTP_200_OK)
+    async def cancel_task(
+        self,
+        task_id: FromPath[UUID],
+        caller: NamedDependency[Caller],
+        cancel_task: NamedDependency[CancelTask],
+        clock: NamedDependency[Clock],
+        sign_file: NamedDependency[SignFile],
+        data: JSONBody[ReasonBody | None] = None,
+    ) -> AssignmentBody:
+        """Cancel a task; what was held for it comes back."""
+        reason = None if data is None else data.reason
+        view = await cancel_task(TaskId(task_id), student_id=caller.account_id, reason=reason)
+        return AssignmentBody.of(view, now=clock.now(), sign=sign_file)
