@@ -10,9 +10,14 @@ from typing import Annotated, Any, NoReturn
 import typer
 import uvloop
 
+from application.core.audit.trail import Progress as TrailProgress
+from application.core.audit.trail import TrailProof
+from application.core.ledger.proof import LedgerProof, Progress
 from domain.core.kernel.errors import DomainError
 from infrastructure.local.postgres import PostgresUnavailable
 from interface.bootstrap.settings import Settings, SettingsRefused, read_settings
+from interface.cli.core.audit import audit_commands
+from interface.cli.core.ledger import ledger_commands
 
 REFUSED = 2
 """Exit status for what the person at the keyboard can put right."""
@@ -65,6 +70,28 @@ def migrate(
         else:
             was_behind = _finish(migrations.upgrade())
             typer.echo(f"The database {'is now' if was_behind else 'was already'} at {migrations.head}.")
+
+
+def _prove(progress: Progress) -> LedgerProof:
+    from interface.bootstrap.core.ledger import prove_books
+    from interface.bootstrap.runtime import database_of
+
+    with database_of(_prepare()) as url:
+        proof: LedgerProof = _finish(prove_books(url, progress))
+    return proof
+
+
+def _verify_trail(progress: TrailProgress) -> TrailProof:
+    from interface.bootstrap.core.audit import verify_trail
+    from interface.bootstrap.runtime import database_of
+
+    with database_of(_prepare()) as url:
+        proof: TrailProof = _finish(verify_trail(url, progress))
+    return proof
+
+
+app.add_typer(audit_commands(_verify_trail), name="audit")
+app.add_typer(ledger_commands(_prove), name="ledger")
 
 
 def _serve(*, worker: bool, scheduler: bool, everything: bool) -> None:
