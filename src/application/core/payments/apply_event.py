@@ -25,6 +25,9 @@ from domain.core.payments.policies import PARKED_EVENT_LIFE
 from domain.core.payments.settlement import Evidence, Settle, Trust, Verdict
 
 REMATCH_EVERY: Final = timedelta(minutes=1)
+FRESH_FOR: Final = timedelta(hours=1)
+"""What was sent before our row knew the transaction is matched within minutes; later ones are looked at less often."""
+REMATCH_LATER_EVERY: Final = timedelta(minutes=15)
 NAMES_NO_AMOUNT: Final = frozenset({"soko"})
 """Senders whose documented body has no amount: it means the amount asked."""
 
@@ -81,7 +84,8 @@ class ApplyEvent:
     ) -> None:
         now = self.clock.now()
         if now < received_at + timedelta(hours=self.policies.value(PARKED_EVENT_LIFE)):
-            uow.gateway_events.park(event_id, until=now + REMATCH_EVERY)
+            is_fresh = now < received_at + FRESH_FOR
+            uow.gateway_events.park(event_id, until=now + (REMATCH_EVERY if is_fresh else REMATCH_LATER_EVERY))
             return
         case = self._open_case(uow, CaseKind.UNKNOWN_REFERENCE, event_id, sender, notice)
         if case.booked is not None:
@@ -100,7 +104,11 @@ class ApplyEvent:
     def _open_case(
         self, uow: PaymentsUnitOfWork, kind: CaseKind, event_id: UUID, sender: str, notice: GatewayNotice
     ) -> PaymentCase:
-        has_arrived = kind is CaseKind.UNKNOWN_REFERENCE and notice.outcome is Outcome.SUCCEEDED
+        has_arrived = (
+            kind is CaseKind.UNKNOWN_REFERENCE
+            and notice.outcome is Outcome.SUCCEEDED
+            and sender not in NAMES_NO_AMOUNT  # such a sender tells of money, and holds none
+        )
         facts = {
             "outcome": str(notice.outcome),
             "reference": notice.our_reference,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from application.core.kernel.ports import Listing, Page
@@ -61,7 +61,6 @@ class DueAttempt:
     status: AttemptStatus
     references: ProviderReferences
     sent_at: datetime
-    checks: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +112,7 @@ class DailyFigures:
     amount_refunded: Money
 
 
+@runtime_checkable
 class PaymentQueries(Protocol):
     """Reads of payments. Promises: one round trip each, always bounded, oldest first where a job asks."""
 
@@ -124,6 +124,10 @@ class PaymentQueries(Protocol):
 
     async def due_checks(self, now: datetime, limit: int) -> Sequence[DueAttempt]:
         """Return the attempts whose next question is due."""
+        ...
+
+    async def cut_off(self, before: datetime, limit: int) -> Sequence[DueAttempt]:
+        """Return the attempts that are still being sent since before then."""
         ...
 
     async def waiting_since(self, before: datetime, limit: int) -> Sequence[DueAttempt]:
@@ -151,7 +155,7 @@ class PaymentQueries(Protocol):
     async def collected(
         self, gateway: str, since: datetime, until: datetime, *, after: UUID | None, limit: int
     ) -> Sequence[CollectedMovement]:
-        """Return what we booked as received in a window, by rising attempt id."""
+        """Return what we booked as received of what was sent in a window, by rising attempt id."""
         ...
 
     async def daily_figures(self, day: date) -> Sequence[DailyFigures]: ...

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from domain.core.kernel.errors import Invalid, NotFound
 
@@ -102,6 +102,7 @@ class Script:
     """For how many payments; None for all from now on."""
 
 
+@runtime_checkable
 class PaymentSimulator(Protocol):
     """A provider that is ours. Promises: it exists outside production only, and moves no real money."""
 

@@ -122,8 +122,6 @@ class PaymentAttempt:
     finished_at: datetime | None = None
     received: Money | None = None
     went_to_wallet: bool = False
-    checks: int = 0
-    """How many steps of the ladder were taken."""
     next_check_at: datetime | None = None
     is_retry: bool = False
     """Whether we started it by ourselves after a soft failure."""
@@ -191,7 +189,6 @@ class PaymentAttempt:
     def climb(self, now: datetime) -> None:
         """Go to the next step of the ladder that still lies ahead."""
         assert self.sent_at is not None
-        self.checks += 1
         ahead = [self.sent_at + after for after in CHECKS_AFTER if self.sent_at + after > now]
         self.next_check_at = ahead[0] if ahead else None
 

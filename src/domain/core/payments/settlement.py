@@ -169,6 +169,7 @@ class Settle:
             intent.status, intent.closed_at = IntentStatus.SUCCEEDED, self.now
         if went_to_wallet or intent.purpose == WALLET_PURPOSE:
             intent.mark_served(self.now)
+        told = intent.amount if serves and intent.purpose != WALLET_PURPOSE else amount
         paid = PaymentSucceeded(
             intent_id=intent.id,
             attempt_id=attempt.id,
@@ -176,8 +177,8 @@ class Settle:
             payer=intent.payer,
             purpose=intent.purpose,
             subject=intent.subject,
-            amount_minor=amount.minor,
-            currency=amount.currency,
+            amount_minor=told.minor,
+            currency=told.currency,
             went_to_wallet=went_to_wallet,
         )
         return (intent.destination if serves else AccountRef.wallet(intent.payer)), paid

@@ -81,7 +81,7 @@ _SAVE_ATTEMPT = _update(
         payment_attempts.c[name]
         for name in (
             "status", "transaction_id", "checkout_id", "receipt", "code", "message", "next_action", "received",
-            "received_currency", "went_to_wallet", "checks", "next_check_at", "sent_at", "finished_at",
+            "received_currency", "went_to_wallet", "next_check_at", "sent_at", "finished_at",
         )
     ),
 )  # fmt: skip
@@ -142,7 +142,10 @@ _ADD_CASE = Statement(insert_or(payment_cases).on_conflict_do_nothing(index_elem
 _CASE = Statement(select(payment_cases).where(payment_cases.c.id == bindparam("case_id")).with_for_update())
 _SAVE_CASE = _update(
     payment_cases,
-    *(payment_cases.c[name] for name in ("resolution", "note", "resolved_by", "resolved_at")),
+    *(
+        payment_cases.c[name]
+        for name in ("intent_id", "attempt_id", "resolution", "note", "resolved_by", "resolved_at")
+    ),
 )
 
 
@@ -361,7 +364,6 @@ def _attempt(row: asyncpg.Record) -> PaymentAttempt:
         finished_at=row["a_finished_at"],
         received=None if row["a_received"] is None else Money(row["a_received"], row["a_received_currency"]),
         went_to_wallet=row["a_went_to_wallet"],
-        checks=row["a_checks"],
         next_check_at=row["a_next_check_at"],
         is_retry=row["a_is_retry"],
     )
@@ -407,7 +409,6 @@ def _attempt_row(intent: PaymentIntent, attempt: PaymentAttempt) -> Mapping[str,
         "received_currency": None if received is None else received.currency,
         "went_to_wallet": attempt.went_to_wallet,
         "is_retry": attempt.is_retry,
-        "checks": attempt.checks,
         "next_check_at": attempt.next_check_at,
         "created_at": attempt.created_at,
         "sent_at": attempt.sent_at,

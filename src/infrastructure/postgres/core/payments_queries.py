@@ -66,7 +66,7 @@ _CASE_LISTS = {
 
 _DUE = select(
     _a.intent_id, _a.id, _a.gateway, _a.phone, _i.amount, _i.currency, _a.status, _a.transaction_id, _a.checkout_id,
-    _a.receipt, func.coalesce(_a.sent_at, _a.created_at).label("sent_at"), _a.checks,
+    _a.receipt, func.coalesce(_a.sent_at, _a.created_at).label("sent_at"),
 ).join(payment_intents, _i.id == _a.intent_id)  # fmt: skip
 _LIMIT = bindparam("limit_rows", type_=BIGINT)
 _DUE_CHECKS = Statement(
@@ -74,6 +74,12 @@ _DUE_CHECKS = Statement(
 )
 _WAITING = Statement(
     _DUE.where(text("payment_attempts.status IN ('sending', 'pending', 'unknown')"))
+    .where(_a.sent_at <= bindparam("before", type_=INSTANT))
+    .order_by(_a.sent_at)
+    .limit(_LIMIT)
+)
+_CUT_OFF = Statement(
+    _DUE.where(text("payment_attempts.status = 'sending'"))
     .where(_a.sent_at <= bindparam("before", type_=INSTANT))
     .order_by(_a.sent_at)
     .limit(_LIMIT)
@@ -95,7 +101,7 @@ _DUE_EVENTS = Statement(
 _SOFT_FAILURES = Statement(
     text(
         "SELECT a.intent_id, a.id, a.gateway, a.phone, i.amount, i.currency, a.status, a.transaction_id, a.checkout_id,"
-        " a.receipt, COALESCE(a.sent_at, a.created_at) AS sent_at, a.checks"
+        " a.receipt, COALESCE(a.sent_at, a.created_at) AS sent_at"
         " FROM payment_attempts AS a JOIN payment_intents AS i ON i.id = a.intent_id"
         " WHERE a.status = 'failed' AND a.finished_at > :since AND a.code = ANY(:codes) AND a.phone IS NOT NULL"
         " AND i.status = 'open' AND i.expires_at > :now AND NOT EXISTS ("
@@ -128,8 +134,8 @@ _COLLECTED = Statement(
     text(
         "SELECT a.intent_id, a.id, i.reference, a.transaction_id, a.received, a.received_currency, a.status"
         " FROM payment_attempts AS a JOIN payment_intents AS i ON i.id = a.intent_id"
-        " WHERE a.gateway = :wanted_gateway AND a.status = 'succeeded' AND a.finished_at >= :since"
-        " AND a.finished_at < :until AND a.id > :after ORDER BY a.id LIMIT :limit_rows"
+        " WHERE a.gateway = :wanted_gateway AND a.status = 'succeeded' AND a.sent_at >= :since"
+        " AND a.sent_at < :until AND a.id > :after ORDER BY a.id LIMIT :limit_rows"
     ).bindparams(
         bindparam("wanted_gateway", type_=TEXT),
         bindparam("since", type_=INSTANT),
@@ -231,6 +237,11 @@ class PostgresPaymentQueries:
         async with self._database.connection() as connection:
             return [_due(row) for row in await _DUE_CHECKS.fetch(connection, now=now, limit_rows=limit)]
 
+    async def cut_off(self, before: datetime, limit: int) -> Sequence[DueAttempt]:
+        """Return the attempts that are still being sent since before then."""
+        async with self._database.connection() as connection:
+            return [_due(row) for row in await _CUT_OFF.fetch(connection, before=before, limit_rows=limit)]
+
     async def waiting_since(self, before: datetime, limit: int) -> Sequence[DueAttempt]:
         """Return the attempts that were sent before then and still wait."""
         async with self._database.connection() as connection:
@@ -278,7 +289,7 @@ class PostgresPaymentQueries:
     async def collected(
         self, gateway: str, since: datetime, until: datetime, *, after: uuid.UUID | None, limit: int
     ) -> Sequence[CollectedMovement]:
-        """Return what we booked as received in a window, by rising attempt id."""
+        """Return what we booked as received of what was sent in a window, by rising attempt id."""
         async with self._database.connection() as connection:
             rows = await _COLLECTED.fetch(
                 connection,
@@ -327,7 +338,6 @@ def _due(row: asyncpg.Record) -> DueAttempt:
         status=AttemptStatus(row["status"]),
         references=ProviderReferences(row["transaction_id"], row["checkout_id"], row["receipt"]),
         sent_at=row["sent_at"],
-        checks=row["checks"],
     )
 
 

@@ -8,7 +8,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    SmallInteger,
     Table,
     UniqueConstraint,
 )
@@ -62,7 +61,6 @@ payment_attempts = Table(
     Column("received_currency", TEXT),
     Column("went_to_wallet", Boolean, nullable=False),
     Column("is_retry", Boolean, nullable=False),
-    Column("checks", SmallInteger, nullable=False),
     Column("next_check_at", INSTANT),
     Column("created_at", INSTANT, nullable=False),
     Column("sent_at", INSTANT),
@@ -91,7 +89,8 @@ payment_attempts = Table(
         "sent_at",
         postgresql_where="status IN ('sending', 'pending', 'unknown')",
     ),
-    Index("ix_payment_attempts_finished", "finished_at", postgresql_where="status IN ('failed', 'succeeded')"),
+    Index("ix_payment_attempts_failed", "finished_at", postgresql_where="status = 'failed'"),
+    Index("ix_payment_attempts_paid", "gateway", "sent_at", postgresql_where="status = 'succeeded'"),
 )
 
 gateway_events = Table(

@@ -2,10 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import time, timedelta
 from typing import Protocol
 
 from application.core.kernel.ports import Clock, IdSource, Policies, Randomness
 from application.core.payments.apply_event import ApplyEvent
+from application.core.payments.apply_events import ApplyEvents
+from application.core.payments.compare_statements import CompareStatements
+from application.core.payments.daily_report import DailyReport
+from application.core.payments.expire_attempts import ExpireAttempts
 from application.core.payments.payment_status import PaymentStatus
 from application.core.payments.ports import (
     CallbackInbox,
@@ -16,11 +21,16 @@ from application.core.payments.ports import (
 )
 from application.core.payments.queries import DailyFiguresWriter, PaymentQueries
 from application.core.payments.receive_callback import ReceiveCallback
+from application.core.payments.reconcile import Reconcile
+from application.core.payments.resolve_case import ResolveCase
+from application.core.payments.retry_failed import RetryFailed
 from application.core.payments.simulation import PaymentSimulator
 from application.core.payments.start_payment import StartPayment
 from application.core.payments.top_up import TopUp
-from interface.bootstrap.area import Area
+from application.core.payments.watch_unserved import WatchUnserved
+from interface.bootstrap.area import Area, Job
 from interface.http.core.payments import CallbackController, TransactionController
+from interface.http.core.payments_admin import CaseController, ReportController, SimulatorController
 
 
 class PaymentAdapters(Protocol):
@@ -65,9 +75,12 @@ class PaymentAdapters(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentUseCases:
+    payment_queries: PaymentQueries
+    payment_simulator: PaymentSimulator | None
     payment_status: PaymentStatus
     receive_lipana_callback: ReceiveCallback
     receive_soko_callback: ReceiveCallback
+    resolve_case: ResolveCase
     start_payment: StartPayment
     top_up: TopUp
 
@@ -103,9 +116,17 @@ def payments_area(adapters: PaymentAdapters) -> Area:
     return Area(
         name="payments",
         use_cases=PaymentUseCases(
+            payment_queries=adapters.payment_queries,
+            payment_simulator=adapters.payment_simulator,
             payment_status=PaymentStatus(payment_queries=adapters.payment_queries),
             receive_lipana_callback=receiver(adapters.gateways.gateway_for("mpesa")),
             receive_soko_callback=receiver(adapters.soko_callbacks),
+            resolve_case=ResolveCase(
+                unit_of_work=adapters.payments_units,
+                payment_queries=adapters.payment_queries,
+                clock=adapters.clock,
+                ids=adapters.ids,
+            ),
             start_payment=start_payment,
             top_up=TopUp(
                 unit_of_work=adapters.payments_units,
@@ -116,5 +137,65 @@ def payments_area(adapters: PaymentAdapters) -> Area:
                 ids=adapters.ids,
             ),
         ),
-        controllers=(TransactionController, CallbackController),
+        controllers=(
+            TransactionController,
+            CallbackController,
+            CaseController,
+            ReportController,
+            *(() if adapters.payment_simulator is None else (SimulatorController,)),
+        ),
+        jobs=_jobs(adapters, apply_event),
+    )
+
+
+def _jobs(adapters: PaymentAdapters, apply_event: ApplyEvent) -> tuple[Job, ...]:
+    units, queries, clock = adapters.payments_units, adapters.payment_queries, adapters.clock
+    gateways, ids, policies = adapters.gateways, adapters.ids, adapters.policies
+    mpesa = gateways.gateway_for("mpesa")
+    senders: dict[str, CallbackReader] = {one.name: one for one in (mpesa, adapters.soko_callbacks)}
+    return (
+        Job(
+            name="payments.reconcile",
+            every=timedelta(seconds=30),
+            run=Reconcile(unit_of_work=units, payment_queries=queries, gateways=gateways, clock=clock, ids=ids),
+        ),
+        Job(
+            name="payments.expire_attempts",
+            every=timedelta(minutes=1),
+            run=ExpireAttempts(unit_of_work=units, payment_queries=queries, clock=clock, policies=policies),
+        ),
+        Job(
+            name="payments.apply_events",
+            every=timedelta(minutes=1),
+            run=ApplyEvents(
+                unit_of_work=units, payment_queries=queries, senders=senders, apply_event=apply_event, clock=clock
+            ),
+        ),
+        Job(
+            name="payments.retry_failed",
+            every=timedelta(minutes=30),
+            run=RetryFailed(
+                unit_of_work=units,
+                payment_queries=queries,
+                gateways=gateways,
+                clock=clock,
+                ids=ids,
+                policies=policies,
+            ),
+        ),
+        Job(
+            name="payments.watch_unserved",
+            every=timedelta(minutes=10),
+            run=WatchUnserved(payment_queries=queries, clock=clock),
+        ),
+        Job(
+            name="payments.compare_statements",
+            daily_at=time(4),
+            run=CompareStatements(unit_of_work=units, payment_queries=queries, gateways=(mpesa,), clock=clock, ids=ids),
+        ),
+        Job(
+            name="payments.daily_report",
+            daily_at=time(0, 15),
+            run=DailyReport(daily_figures=adapters.daily_figures, clock=clock),
+        ),
     )

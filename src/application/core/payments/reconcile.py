@@ -1,0 +1,96 @@
+"""Ask providers about attempts that nobody told us about (spec 5.3), on a ladder from 75 s to 72 h after sending.
+
+- A definitive answer counts as a signed callback does; a failure never overwrites a success.
+- A push whose id we never learnt is searched by phone, amount and time: exactly one match that belongs to no other
+  attempt is adopted, several are a case, and so is none once the prompt can no longer be answered.
+- An attempt that no provider would speak about for 24 h is a case; it is swept on until 72 h.
+- Providers are asked outside any transaction.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from application.core.kernel.ports import Clock, IdSource
+from application.core.payments.gateway import PaymentGateway
+from application.core.payments.ports import Gateways, PaymentsUnitOfWork
+from application.core.payments.queries import DueAttempt, PaymentQueries
+from application.core.payments.record_answer import RecordAnswer
+from domain.core.kernel.errors import DomainError, Unavailable
+from domain.core.payments.case import CaseKind
+from domain.core.payments.gateway import Answer, Authority, Outcome, Search
+
+CLOCKS_DIFFER: Final = timedelta(minutes=1)
+LONGEST_SEND: Final = timedelta(minutes=2)
+"""A request ends within 30 s; the provider may book the prompt a little later."""
+
+NONE_FOUND_AFTER: Final = timedelta(minutes=30)
+"""A prompt is dead long before; a provider that still lists none never saw it, or does not show it."""
+
+UNDECIDED_AFTER: Final = timedelta(hours=24)
+
+_UNKNOWN: Final = Answer(outcome=Outcome.UNKNOWN, authority=Authority.HINT)
+_log = logging.getLogger("soko.payments")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconcile:
+    unit_of_work: Callable[[], PaymentsUnitOfWork]
+    payment_queries: PaymentQueries
+    gateways: Gateways
+    clock: Clock
+    ids: IdSource
+
+    async def __call__(self, batch_max: int) -> int:
+        """Ask about what is due; one that cannot be recorded now stays due and does not stop the rest."""
+        due = await self.payment_queries.due_checks(self.clock.now(), batch_max)
+        record = RecordAnswer(unit_of_work=self.unit_of_work, clock=self.clock, ids=self.ids)
+        handled = 0
+        for one in due:
+            try:
+                answer, cases = await self._ask(one)
+                await record.of_query(one.intent_id, one.attempt_id, answer, cases=cases)
+                handled += 1
+            except DomainError:
+                _log.exception("attempt_not_reconciled", extra={"attempt_id": str(one.attempt_id)})
+        return handled
+
+    async def _ask(self, one: DueAttempt) -> tuple[Answer, Sequence[CaseKind]]:
+        gateway = self.gateways.by_name(one.gateway)
+        age = self.clock.now() - one.sent_at
+        if one.references.transaction_id is not None or one.references.checkout_id is not None:
+            answer = await gateway.query(one.references)
+            is_found = True
+        else:
+            match, is_found = await self._search(gateway, one)
+            if match is None:  # several could be it
+                return _UNKNOWN, (CaseKind.UNKNOWN_OUTCOME,)
+            answer = match
+        is_decided = answer.authority is Authority.DEFINITIVE and answer.outcome is not Outcome.UNKNOWN
+        patience = UNDECIDED_AFTER if is_found else NONE_FOUND_AFTER
+        return answer, (CaseKind.UNKNOWN_OUTCOME,) if age >= patience and not is_decided else ()
+
+    async def _search(self, gateway: PaymentGateway, one: DueAttempt) -> tuple[Answer | None, bool]:
+        """Return the one match, or nothing known; None where several match. The second tells whether one was found."""
+        if not gateway.capabilities.can_search:
+            return _UNKNOWN, False
+        window = Search(
+            phone=one.phone,
+            amount=one.amount,
+            sent_after=one.sent_at - CLOCKS_DIFFER,
+            sent_before=one.sent_at + LONGEST_SEND,
+        )
+        try:
+            found = await gateway.search(window)
+        except Unavailable:
+            return _UNKNOWN, False
+        ids = [answer.references.transaction_id for answer in found if answer.references.transaction_id is not None]
+        taken = await self.payment_queries.known_transactions(gateway.name, ids)
+        free = [answer for answer in found if answer.references.transaction_id not in {None, *taken}]
+        if len(free) > 1:
+            return None, False
+        if not free or free[0].authority is not Authority.DEFINITIVE:
+            return _UNKNOWN, False
+        return free[0], True
