@@ -61,7 +61,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("username", name="uq_accounts_username"),
     )
     op.create_index(
-        "ix_accounts_administrators", "accounts", ["id"], unique=False, postgresql_where="roles @> ARRAY['admin']"
+        "ix_accounts_administrators", "accounts", ["id"], unique=False, postgresql_where="roles @> ARRAY['admin'::text]"
     )
     op.create_index(
         "ix_accounts_claimed_email",
@@ -988,7 +988,7 @@ def downgrade() -> None:
     op.drop_index("uq_accounts_verified_email", table_name="accounts", postgresql_where="verified_email IS NOT NULL")
     op.drop_index("ix_accounts_claimed_phone", table_name="accounts", postgresql_where="claimed_phone IS NOT NULL")
     op.drop_index("ix_accounts_claimed_email", table_name="accounts", postgresql_where="claimed_email IS NOT NULL")
-    op.drop_index("ix_accounts_administrators", table_name="accounts", postgresql_where="roles @> ARRAY['admin']")
+    op.drop_index("ix_accounts_administrators", table_name="accounts", postgresql_where="roles @> ARRAY['admin'::text]")
     op.drop_table("accounts")
     op.drop_index("ix_access_revocations_created", table_name="access_revocations")
     op.drop_table("access_revocations")

@@ -18,6 +18,7 @@ from application.core.identity.ports import AttemptCounter, RevocationBoard, Tic
 from application.core.identity.queries import IdentityQueries
 from application.core.identity.security import AccessTokens, CodeHasher, PasswordHasher
 from application.core.kernel.ports import Clock, IdSource, PhoneNumbers, Policies, Randomness
+from application.core.kernel.receipts import Receipts
 from application.core.ledger.ports import EarningsUnitOfWork
 from application.core.ledger.proof import LedgerBooks, LedgerSeals
 from application.core.ledger.queries import WalletQueries
@@ -25,6 +26,7 @@ from application.core.notifications.deliver_mails import MailAddresses, WaitingM
 from application.core.notifications.mailer import Mailer
 from application.core.notifications.ports import NoticesUnitOfWork
 from application.core.notifications.queries import NoticeQueries
+from application.core.operations.health import HealthCheck, Vitals
 from application.core.operations.ports import Housekeeping, OperationsQueries, OperationsUnitOfWork
 from application.core.payments.ports import (
     CallbackInbox,
@@ -91,3 +93,6 @@ class Adapters:
     notice_queries: NoticeQueries
     notices_units: Callable[[], NoticesUnitOfWork]
     waiting_mails: WaitingMails
+    health_checks: tuple[HealthCheck, ...]
+    receipts: Receipts
+    vitals: Vitals

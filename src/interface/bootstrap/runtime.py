@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import structlog
-from litestar import Litestar
+from litestar.types import ASGIApp
 
 from infrastructure.local.disk_storage import DiskObjectStorage
+from infrastructure.local.health import FolderCheck
 from infrastructure.local.postgres import EmbeddedPostgres
 from infrastructure.local.secret_key import kept_secret
 from infrastructure.local.trusting_scanner import TrustingScanner
@@ -20,6 +21,7 @@ from infrastructure.postgres.assignments.queries import PostgresAssignmentsQueri
 from infrastructure.postgres.assignments.repositories import PostgresAssignmentsUnitOfWork
 from infrastructure.postgres.core.audit import PostgresAuditQueries, PostgresAuditTrailChain
 from infrastructure.postgres.core.files import PostgresFileQueries
+from infrastructure.postgres.core.health import DatabaseCheck, MigrationsCheck, PostgresVitals, WorkerCheck
 from infrastructure.postgres.core.housekeeping import PostgresHousekeeping
 from infrastructure.postgres.core.identity import PostgresAttemptCounter, PostgresTickets
 from infrastructure.postgres.core.identity_housekeeping import PostgresIdentityHousekeeping
@@ -36,12 +38,13 @@ from infrastructure.postgres.core.outbox import PostgresOutbox
 from infrastructure.postgres.core.payments import PostgresCallbackInbox
 from infrastructure.postgres.core.payments_queries import PostgresPayerPhones, PostgresPaymentQueries
 from infrastructure.postgres.core.policies import PostgresPolicies
+from infrastructure.postgres.core.receipts import PostgresReceipts
 from infrastructure.postgres.core.reputation import PostgresRatingQueries
 from infrastructure.postgres.core.revocations import PostgresRevocations
 from infrastructure.postgres.core.unit_of_work import PostgresCoreUnitOfWork
 from infrastructure.postgres.core.wallet_queries import PostgresWalletQueries
 from infrastructure.postgres.database import Database
-from infrastructure.postgres.migrations import Migrations
+from infrastructure.postgres.migrations import Migrations, head_of
 from infrastructure.queue.broker import InProcessBroker
 from infrastructure.queue.delivery import DeliverMessage
 from infrastructure.queue.jobs import JobRunner, Scheduler
@@ -56,7 +59,7 @@ from infrastructure.system.phones import GooglePhoneNumbers
 from infrastructure.system.randomness import SystemRandomness
 from interface.bootstrap.adapters import Adapters
 from interface.bootstrap.area import SubscriptionList
-from interface.bootstrap.asgi import create_app
+from interface.bootstrap.asgi import create_edge
 from interface.bootstrap.background import Background, Loop, every
 from interface.bootstrap.container import Server, build
 from interface.bootstrap.core.mail import open_mailer
@@ -89,9 +92,17 @@ class Runtime:
     subscriptions: SubscriptionList
     server: Server
 
-    def app(self) -> Litestar:
-        """Return the application."""
-        return create_app(self.server)
+    def app(self) -> ASGIApp:
+        """Return what is served."""
+        settings = self.settings
+        return create_edge(
+            self.server,
+            address=settings.address,
+            is_production=settings.is_production,
+            trusted_proxies=settings.trusted_proxies,
+            allowed_hosts=settings.allowed_hosts,
+            allowed_origins=settings.cors_allowed_origins,
+        )
 
     def loops(self, *, worker: bool, scheduler: bool) -> tuple[Loop, ...]:
         """Return what has to run beside the requests, or instead of them."""
@@ -205,6 +216,8 @@ async def real_adapters(
     gateways, simulator = await open_gateways(settings, clock=clock, resources=resources)
     payment_queries = PostgresPaymentQueries(database)
 
+    vitals = PostgresVitals(database, clock)
+
     def core_unit() -> PostgresCoreUnitOfWork:
         return PostgresCoreUnitOfWork(database, clock=clock, ids=ids, subscriptions=subscriptions)
 
@@ -237,7 +250,15 @@ async def real_adapters(
         callback_inbox=PostgresCallbackInbox(database),
         daily_figures=payment_queries,
         gateways=gateways,
+        health_checks=(
+            DatabaseCheck(database),
+            MigrationsCheck(database, head_of(MIGRATIONS)),
+            WorkerCheck(vitals),
+            FolderCheck(settings.data_path),
+        ),
         housekeeping=PostgresHousekeeping(database),
+        receipts=PostgresReceipts(database, clock, ids),
+        vitals=vitals,
         operations_queries=PostgresOperationsQueries(database, clock),
         operations_units=core_unit,
         payer_phones=PostgresPayerPhones(database),

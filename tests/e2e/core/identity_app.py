@@ -13,6 +13,7 @@ from litestar import Litestar
 from application.core.identity.authenticate import Authenticate
 from application.core.identity.desk import CodeDesk
 from infrastructure.postgres.core.identity import PostgresAttemptCounter, PostgresTickets
+from infrastructure.postgres.core.identity_housekeeping import PostgresIdentityHousekeeping
 from infrastructure.postgres.core.identity_queries import PostgresIdentityQueries
 from infrastructure.postgres.core.revocations import PostgresRevocations
 from infrastructure.postgres.core.unit_of_work import PostgresCoreUnitOfWork
@@ -135,9 +136,11 @@ async def identity_app(
         phones=GooglePhoneNumbers(),
         revocations=revocations,
         attempts=PostgresAttemptCounter(database),
-        identity_queries=PostgresIdentityQueries(database),
+        identity_queries=PostgresIdentityQueries(database, clock),
         identity_units=units,
         tickets=PostgresTickets(database),
+        identity_housekeeping=PostgresIdentityHousekeeping(database),
+        public_address="https://soko.test",
     )
     area = identity_area(cast("Adapters", adapters))
     server = Server(

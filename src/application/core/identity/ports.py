@@ -204,12 +204,11 @@ class RevocationBoard(Revocations, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """Who opens a socket: what an access token says, for 30 s and one use."""
+    """Who opens a socket, for 30 s and one use."""
 
     digest: bytes
     account_id: AccountId
     family_id: UUID
-    roles: frozenset[str]
     expires_at: datetime
 
 

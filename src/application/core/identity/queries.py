@@ -150,12 +150,16 @@ class IdentityQueries(Protocol):
         """Return how to reach a person. Raises UserNotFound."""
         ...
 
-    async def devices(self, account_id: AccountId, page: Page, *, now: datetime) -> Listing[DeviceView]:
+    async def devices(self, account_id: AccountId, page: Page) -> Listing[DeviceView]:
         """Return the sign-ins of a person that have not ended."""
         ...
 
     async def blocked(self, account_id: AccountId, page: Page) -> Listing[BlockView]:
         """Return whom a person has blocked."""
+        ...
+
+    async def block(self, blocker: AccountId, blocked: AccountId) -> BlockView:
+        """Return one person's block of another. Raises NotBlocked."""
         ...
 
     async def is_blocked_between(self, one: AccountId, other: AccountId) -> bool:

@@ -34,6 +34,7 @@ class Dialect(StrEnum):
     TUTORING_STUDENT = "tutoring_student"
     TUTORING_TUTOR = "tutoring_tutor"
     CLASSIFIEDS = "classifieds"
+    ADMINISTRATION = "administration"
 
     @property
     def is_tutoring(self) -> bool:
@@ -82,6 +83,10 @@ class RegisterAccount(Generic[Unit]):
         UsernameTaken, EmailInvalid, Invalid, and what the steps raise.
         """
         role = Role.MEMBER if not command.role else read_offered_role(command.role)
+        return await self.open(command, role)
+
+    async def open(self, command: RegisterAccountCommand, role: Role) -> Registered:
+        """Open an account with a role for which the caller of this answers; raises as registering does."""
         check_repeat(command.password, command.repeat, field=command.repeat_field)
         username = read_username(command.username) if command.username else self._generated_username()
         email = read_email(command.email)

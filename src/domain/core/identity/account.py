@@ -147,6 +147,26 @@ class Account:
             self.contacts = [one for one in self.contacts if one.kind is not kind]
             self.contacts.append(Contact(kind, held.address, is_verified=False, claimed_at=now))
 
+    def forget_contact(self, kind: ContactKind) -> None:
+        """Neither hold nor claim a contact of a kind any more."""
+        self.contacts = [one for one in self.contacts if one.kind is not kind]
+
+    def edit(
+        self,
+        *,
+        first_name: str | None = None,
+        last_name: str | None = None,
+        avatar: str | None = None,
+        bio: str | None = None,
+        location: Location | None = None,
+    ) -> None:
+        """Change what the person says about himself; None leaves a field as it is."""
+        self.first_name = self.first_name if first_name is None else first_name.strip()
+        self.last_name = self.last_name if last_name is None else last_name.strip()
+        self.avatar = self.avatar if avatar is None else avatar
+        self.bio = self.bio if bio is None else bio
+        self.location = location or self.location
+
     def has(self, role: Role) -> bool:
         """Tell whether the role is held or waits for its approval."""
         return role is Role.MEMBER or any(grant.role is role for grant in self.grants)

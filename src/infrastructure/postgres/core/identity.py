@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import ARRAY, BigInteger, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import ARRAY, BigInteger, bindparam, delete, func, insert, null, select, text, update
 
 from application.core.identity.ports import Login, Ticket, TooManyAttempts
 from domain.core.identity.account import Account, Location, UserNotFound
@@ -81,7 +81,7 @@ _DROP_CLAIMS = {
     kind: Statement(
         update(accounts)
         .where(accounts.c[f"claimed_{kind}"] == bindparam("address"), _A.id != bindparam("keeper", type_=UUID_TYPE))
-        .values({f"claimed_{kind}": None, f"claimed_{kind}_at": None})
+        .values({f"claimed_{kind}": null(), f"claimed_{kind}_at": null()})
         .returning(_A.id)
     )
     for kind in ("email", "phone")
@@ -466,7 +466,6 @@ class PostgresTickets:
                 digest=ticket.digest,
                 account_id=ticket.account_id,
                 family_id=ticket.family_id,
-                roles=sorted(ticket.roles),
                 expires_at=ticket.expires_at,
             )
 
@@ -475,7 +474,7 @@ class PostgresTickets:
             row = await _TAKE_TICKET.fetch_row(connection, wanted=digest)
         if row is None or row["expires_at"] <= now:
             return None
-        return Ticket(**{**row, "roles": frozenset(row["roles"])})
+        return Ticket(**row)
 
 
 def by_login(login: Login) -> Statement:

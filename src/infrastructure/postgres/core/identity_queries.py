@@ -1,7 +1,6 @@
 """Read models of people."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import asyncpg
 from sqlalchemy import bindparam, func, literal, or_, select
@@ -18,8 +17,9 @@ from application.core.identity.queries import (
     UserFilter,
     UserView,
 )
-from application.core.kernel.ports import Listing, Page
+from application.core.kernel.ports import Clock, Listing, Page
 from domain.core.identity.account import Location, UserNotFound
+from domain.core.identity.blocks import NotBlocked
 from domain.core.identity.roles import GrantStatus, Role, RoleGrant
 from domain.core.kernel.ids import AccountId
 from infrastructure.postgres.core.identity import ADMINISTRATORS, BLOCKED_BETWEEN, by_login, grants_of
@@ -75,7 +75,7 @@ _DEVICES = KeysetList(
     ),
     _S.id,
 )
-_BLOCKED = KeysetList(
+_BLOCKS = (
     select(
         _B.id,
         _B.reason,
@@ -84,16 +84,18 @@ _BLOCKED = KeysetList(
         *(column for column in _SHOWN if column.name != "id"),
     )
     .join(accounts, _A.id == _B.blocked_id)
-    .where(_B.blocker_id == bindparam("of_account")),
-    _B.id,
+    .where(_B.blocker_id == bindparam("of_account"))
 )
+_BLOCKED = KeysetList(_BLOCKS, _B.id)
+_BLOCK = Statement(_BLOCKS.where(_B.blocked_id == bindparam("of_blocked")))
 
 
 class PostgresIdentityQueries:
     """Reads on a connection without a transaction: one round trip each."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
 
     async def user(self, account_id: AccountId) -> UserView:
         return _user(await self._row(account_id))
@@ -154,13 +156,20 @@ class PostgresIdentityQueries:
             is_active=user.is_active,
         )
 
-    async def devices(self, account_id: AccountId, page: Page, *, now: datetime) -> Listing[DeviceView]:
+    async def devices(self, account_id: AccountId, page: Page) -> Listing[DeviceView]:
         async with self._database.connection() as connection:
-            return await _DEVICES.fetch(connection, page, _device, of_account=account_id, now=now)
+            return await _DEVICES.fetch(connection, page, _device, of_account=account_id, now=self._clock.now())
 
     async def blocked(self, account_id: AccountId, page: Page) -> Listing[BlockView]:
         async with self._database.connection() as connection:
             return await _BLOCKED.fetch(connection, page, _block, of_account=account_id)
+
+    async def block(self, blocker: AccountId, blocked: AccountId) -> BlockView:
+        async with self._database.connection() as connection:
+            row = await _BLOCK.fetch_row(connection, of_account=blocker, of_blocked=blocked)
+        if row is None:
+            raise NotBlocked
+        return _block(row)
 
     async def is_blocked_between(self, one: AccountId, other: AccountId) -> bool:
         async with self._database.connection() as connection:

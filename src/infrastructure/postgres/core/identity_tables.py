@@ -39,7 +39,7 @@ accounts = Table(
     Index("uq_accounts_verified_phone", "verified_phone", unique=True, postgresql_where="verified_phone IS NOT NULL"),
     Index("ix_accounts_claimed_email", "claimed_email", postgresql_where="claimed_email IS NOT NULL"),
     Index("ix_accounts_claimed_phone", "claimed_phone", postgresql_where="claimed_phone IS NOT NULL"),
-    Index("ix_accounts_administrators", "id", postgresql_where="roles @> ARRAY['admin']"),
+    Index("ix_accounts_administrators", "id", postgresql_where="roles @> ARRAY['admin'::text]"),
 )
 
 sign_ins = Table(
@@ -118,7 +118,6 @@ socket_tickets = Table(
     Column("digest", BYTES, primary_key=True),
     Column("account_id", UUID, nullable=False),
     Column("family_id", UUID, nullable=False),
-    Column("roles", ARRAY(TEXT), nullable=False),
     Column("expires_at", INSTANT, nullable=False),
     Index("ix_socket_tickets_expires", "expires_at"),
 )

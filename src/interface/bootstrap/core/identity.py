@@ -2,33 +2,76 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from application.core.identity.administer_user import AdministerUser
+from application.core.identity.ask_code import AskCode, CodeQuota
+from application.core.identity.block_person import BlockPerson, UnblockPerson
+from application.core.identity.change_password import ChangePassword
+from application.core.identity.choose_role import ChooseRole
+from application.core.identity.clean_tokens import CleanTokens
+from application.core.identity.create_administrator import CreateAdministrator
 from application.core.identity.desk import CodeDesk, TokenDesk
+from application.core.identity.edit_profile import EditProfile
+from application.core.identity.end_device import EndDevice
 from application.core.identity.log_in import LogIn
 from application.core.identity.log_out import LogOut
 from application.core.identity.logins import LoginReader
-from application.core.identity.ports import ProfilePart, RegistrationStep
+from application.core.identity.on_identity_mail import MailContactCode, MailReset, MailSecurityNotice
+from application.core.identity.ports import ProfileEdit, ProfilePart, RegistrationStep
 from application.core.identity.queries import IdentityQueries
 from application.core.identity.read_profiles import ReadProfiles
 from application.core.identity.refresh_tokens import RefreshTokens
 from application.core.identity.register_account import RegisterAccount
+from application.core.identity.reset_password import AskReset, ConfirmReset
+from application.core.identity.tickets import IssueTicket, RedeemTicket
+from application.core.identity.verify_contact import VerifyContact
+from domain.core.identity.events import (
+    AccountSuspended,
+    ContactClaimDropped,
+    ContactCodeAsked,
+    EmailChangeAsked,
+    PasswordChanged,
+    PasswordResetAsked,
+)
 from interface.bootstrap.adapters import Adapters
-from interface.bootstrap.area import Area
+from interface.bootstrap.area import Area, Job, Subscription
 from interface.http.core.identity import RegistrationController, SignInController
-from interface.http.core.identity_people import MeController
+from interface.http.core.identity_people import (
+    AdministrationController,
+    BlockController,
+    MeController,
+    PeopleController,
+    admin_page,
+)
+from interface.http.core.identity_proofs import DeviceController, ProofController
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityUseCases:
     """What identity offers to the ways in."""
 
-    register_account: RegisterAccount[Any]
+    administer_user: AdministerUser
+    ask_code: AskCode
+    ask_reset: AskReset
+    block_person: BlockPerson
+    change_password: ChangePassword
+    choose_role: ChooseRole
+    confirm_reset: ConfirmReset
+    create_administrator: CreateAdministrator
+    edit_profile: EditProfile[Any]
+    end_device: EndDevice
+    identity_queries: IdentityQueries
+    issue_ticket: IssueTicket
     log_in: LogIn
-    refresh_tokens: RefreshTokens
     log_out: LogOut
     read_profiles: ReadProfiles
-    identity_queries: IdentityQueries
+    redeem_ticket: RedeemTicket
+    refresh_tokens: RefreshTokens
+    register_account: RegisterAccount[Any]
+    unblock_person: UnblockPerson
+    verify_contact: VerifyContact
 
 
 def identity_area(
@@ -36,26 +79,97 @@ def identity_area(
     *,
     registration_steps: Sequence[RegistrationStep[Any]] = (),
     profile_parts: Sequence[ProfilePart] = (),
+    profile_edits: Sequence[ProfileEdit[Any]] = (),
 ) -> Area:
-    """Return identity, and what the other modules add to registration and to replies about people."""
-    token_desk = TokenDesk(
-        access_tokens=adapters.access_tokens, hasher=adapters.codes, ids=adapters.ids, policies=adapters.policies
+    """Return identity, and what the other modules add to registration, to replies about people and to their edits."""
+    return Area(
+        name="identity",
+        use_cases=_use_cases(adapters, registration_steps, profile_parts, profile_edits),
+        controllers=(
+            RegistrationController,
+            SignInController,
+            ProofController,
+            DeviceController,
+            MeController,
+            PeopleController,
+            BlockController,
+            AdministrationController,
+            admin_page,
+        ),
+        subscriptions=_subscriptions(adapters),
+        jobs=(
+            Job(
+                name="identity.clean_tokens",
+                every=timedelta(hours=1),
+                run=CleanTokens(housekeeping=adapters.identity_housekeeping, clock=adapters.clock),
+            ),
+        ),
     )
-    code_desk = CodeDesk(hasher=adapters.codes, ids=adapters.ids, policies=adapters.policies)
-    use_cases = IdentityUseCases(
-        register_account=RegisterAccount(
-            unit_of_work=adapters.identity_units,
-            clock=adapters.clock,
-            ids=adapters.ids,
-            randomness=adapters.randomness,
+
+
+def _use_cases(
+    adapters: Adapters,
+    registration_steps: Sequence[RegistrationStep[Any]],
+    profile_parts: Sequence[ProfilePart],
+    profile_edits: Sequence[ProfileEdit[Any]],
+) -> IdentityUseCases:
+    units, clock, ids, revocations = adapters.identity_units, adapters.clock, adapters.ids, adapters.revocations
+    token_desk = TokenDesk(
+        access_tokens=adapters.access_tokens, hasher=adapters.codes, ids=ids, policies=adapters.policies
+    )
+    code_desk = _code_desk(adapters)
+    quota = CodeQuota(attempts=adapters.attempts, hasher=adapters.codes, policies=adapters.policies, clock=clock)
+    register = RegisterAccount(
+        unit_of_work=units,
+        clock=clock,
+        ids=ids,
+        randomness=adapters.randomness,
+        passwords=adapters.passwords,
+        phones=adapters.phones,
+        token_desk=token_desk,
+        code_desk=code_desk,
+        steps=registration_steps,
+    )
+    return IdentityUseCases(
+        administer_user=AdministerUser(unit_of_work=units, revocations=revocations, clock=clock),
+        ask_code=AskCode(unit_of_work=units, code_desk=code_desk, quota=quota, clock=clock),
+        ask_reset=AskReset(unit_of_work=units, code_desk=code_desk, quota=quota, clock=clock),
+        block_person=BlockPerson(unit_of_work=units, clock=clock, ids=ids),
+        change_password=ChangePassword(
+            unit_of_work=units,
+            attempts=adapters.attempts,
             passwords=adapters.passwords,
-            phones=adapters.phones,
+            hasher=adapters.codes,
             token_desk=token_desk,
+            revocations=revocations,
+            policies=adapters.policies,
+            clock=clock,
+        ),
+        choose_role=ChooseRole(unit_of_work=units, revocations=revocations),
+        confirm_reset=ConfirmReset(
+            unit_of_work=units,
+            passwords=adapters.passwords,
             code_desk=code_desk,
-            steps=registration_steps,
+            revocations=revocations,
+            policies=adapters.policies,
+            clock=clock,
+        ),
+        create_administrator=CreateAdministrator(register=register),
+        edit_profile=EditProfile(
+            unit_of_work=units,
+            code_desk=code_desk,
+            quota=quota,
+            phones=adapters.phones,
+            clock=clock,
+            edits=profile_edits,
+        ),
+        end_device=EndDevice(unit_of_work=units, revocations=revocations, clock=clock),
+        identity_queries=adapters.identity_queries,
+        issue_ticket=IssueTicket(
+            tickets=adapters.tickets, hasher=adapters.codes, randomness=adapters.randomness, clock=clock
         ),
         log_in=LogIn(
-            unit_of_work=adapters.identity_units,
+            unit_of_work=units,
             queries=adapters.identity_queries,
             attempts=adapters.attempts,
             read_login=LoginReader(phones=adapters.phones),
@@ -63,23 +177,44 @@ def identity_area(
             hasher=adapters.codes,
             token_desk=token_desk,
             policies=adapters.policies,
-            clock=adapters.clock,
+            clock=clock,
         ),
-        refresh_tokens=RefreshTokens(
-            unit_of_work=adapters.identity_units,
-            token_desk=token_desk,
-            revocations=adapters.revocations,
-            clock=adapters.clock,
-        ),
-        log_out=LogOut(
-            unit_of_work=adapters.identity_units,
-            token_desk=token_desk,
-            revocations=adapters.revocations,
-            clock=adapters.clock,
-        ),
+        log_out=LogOut(unit_of_work=units, token_desk=token_desk, revocations=revocations, clock=clock),
         read_profiles=ReadProfiles(queries=adapters.identity_queries, parts=profile_parts),
-        identity_queries=adapters.identity_queries,
+        redeem_ticket=RedeemTicket(unit_of_work=units, tickets=adapters.tickets, hasher=adapters.codes, clock=clock),
+        refresh_tokens=RefreshTokens(unit_of_work=units, token_desk=token_desk, revocations=revocations, clock=clock),
+        register_account=register,
+        unblock_person=UnblockPerson(unit_of_work=units),
+        verify_contact=VerifyContact(unit_of_work=units, code_desk=code_desk, policies=adapters.policies, clock=clock),
     )
-    return Area(
-        name="identity", use_cases=use_cases, controllers=(RegistrationController, SignInController, MeController)
+
+
+def _subscriptions(adapters: Adapters) -> tuple[Subscription, ...]:
+    code_desk, units = _code_desk(adapters), adapters.identity_units
+    mail_code = MailContactCode(
+        unit_of_work=units,
+        code_desk=code_desk,
+        policies=adapters.policies,
+        clock=adapters.clock,
+        address=adapters.public_address,
     )
+    mail_reset = MailReset(
+        unit_of_work=units,
+        code_desk=code_desk,
+        policies=adapters.policies,
+        clock=adapters.clock,
+        address=adapters.public_address,
+    )
+    mail_notice = MailSecurityNotice(unit_of_work=units)
+    return (
+        Subscription(ContactCodeAsked, "identity.mail_contact_code", mail_code),
+        Subscription(PasswordResetAsked, "identity.mail_reset", mail_reset),
+        Subscription(AccountSuspended, "identity.mail_suspension", mail_notice),
+        Subscription(PasswordChanged, "identity.mail_password_change", mail_notice),
+        Subscription(EmailChangeAsked, "identity.mail_email_change", mail_notice),
+        Subscription(ContactClaimDropped, "identity.mail_dropped_claim", mail_notice),
+    )
+
+
+def _code_desk(adapters: Adapters) -> CodeDesk:
+    return CodeDesk(hasher=adapters.codes, ids=adapters.ids, policies=adapters.policies)

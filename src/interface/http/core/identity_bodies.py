@@ -445,6 +445,11 @@ def flat_body(user: UserBody, more: Mapping[str, object]) -> dict[str, Any]:
     return {**msgspec.structs.asdict(user), **more}
 
 
+def set_fields(body: Struct) -> dict[str, Any]:
+    """Return the fields that were sent, also those sent as null."""
+    return {name: value for name, value in msgspec.structs.asdict(body).items() if value is not UNSET}
+
+
 def view_of(account: Account) -> UserView:
     """Return the read model of an account that is at hand."""
     email, phone = account.contact(ContactKind.EMAIL), account.contact(ContactKind.PHONE)

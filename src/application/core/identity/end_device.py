@@ -1,0 +1,28 @@
+"""Sign out one of one's own devices."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from application.core.identity.ports import IdentityUnitOfWork, RevocationBoard
+from application.core.kernel.ports import AuditEntry, Clock
+from domain.core.identity.sign_ins import DeviceNotFound, EndReason
+from domain.core.kernel.ids import AccountId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndDevice:
+    unit_of_work: Callable[[], IdentityUnitOfWork]
+    revocations: RevocationBoard
+    clock: Clock
+
+    async def __call__(self, account_id: AccountId, sign_in_id: UUID) -> None:
+        """End the sign-in. Raises DeviceNotFound, also for somebody else's and for one that has ended."""
+        async with self.unit_of_work() as uow:
+            sign_in = await uow.sessions.get(sign_in_id)
+            if sign_in is None or sign_in.account_id != account_id or sign_in.ended_at is not None:
+                raise DeviceNotFound
+            sign_in.end(EndReason.LOGOUT, now=self.clock.now())
+            uow.audit(AuditEntry(action="logout", target=f"account:{account_id}"))
+            await uow.commit()
+        self.revocations.family_ended(sign_in_id)

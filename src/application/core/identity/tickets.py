@@ -1,0 +1,56 @@
+"""Tickets that open a socket: 30 s, one use, so that no token stands in an address."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from application.core.identity.authenticate import Caller
+from application.core.identity.ports import IdentityUnitOfWork, Ticket, TicketStore
+from application.core.identity.security import CodeHasher
+from application.core.kernel.ports import Clock, Randomness
+from domain.core.kernel.errors import NotSignedIn
+
+TICKET_LIFE = timedelta(seconds=30)
+TICKET_LENGTH = 43
+"""Characters of 64 kinds: 256 bits."""
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueTicket:
+    tickets: TicketStore
+    hasher: CodeHasher
+    randomness: Randomness
+    clock: Clock
+
+    async def __call__(self, caller: Caller) -> str:
+        """Return a ticket; only its keyed hash is stored."""
+        text = self.randomness.letters(TICKET_LENGTH, _ALPHABET)
+        ticket = Ticket(
+            digest=self.hasher.digest("ticket", text),
+            account_id=caller.account_id,
+            family_id=caller.family_id,
+            expires_at=self.clock.now() + TICKET_LIFE,
+        )
+        await self.tickets.put(ticket)
+        return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedeemTicket:
+    unit_of_work: Callable[[], IdentityUnitOfWork]
+    tickets: TicketStore
+    hasher: CodeHasher
+    clock: Clock
+
+    async def __call__(self, text: str) -> Caller:
+        """Return who opens the socket, with the roles of now. Raises NotSignedIn."""
+        ticket = await self.tickets.take(self.hasher.digest("ticket", text), now=self.clock.now())
+        if ticket is None:
+            raise NotSignedIn
+        async with self.unit_of_work() as uow:
+            sign_in = await uow.sessions.get(ticket.family_id, lock=False)
+            account = await uow.accounts.get(ticket.account_id, lock=False)
+        if sign_in is None or sign_in.ended_at is not None or not account.is_active:
+            raise NotSignedIn
+        return Caller(account.id, ticket.family_id, account.active_roles)
