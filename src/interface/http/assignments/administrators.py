@@ -4,7 +4,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Controller, Request, Response, get, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
@@ -35,6 +34,7 @@ from interface.http.assignments.bodies import (
 )
 from interface.http.caller import is_admin
 from interface.http.wire import ListBody, list_body
+from interface.http.wired import Wired
 
 StatusFilter = FromQuery[Annotated[str | None, QueryParameter(max_length=40)]]
 
@@ -48,10 +48,10 @@ class AdminTaskController(Controller):
     async def tasks(
         self,
         request: Request[Any, Any, Any],
-        page: NamedDependency[Page],
-        assignments_queries: NamedDependency[AssignmentsQueries],
-        clock: NamedDependency[Clock],
-        sign_file: NamedDependency[SignFile],
+        page: Wired[Page],
+        assignments_queries: Wired[AssignmentsQueries],
+        clock: Wired[Clock],
+        sign_file: Wired[SignFile],
         status: StatusFilter = None,
     ) -> ListBody[AssignmentBody]:
         """List all tasks, newest first."""
@@ -63,9 +63,9 @@ class AdminTaskController(Controller):
     async def approve(
         self,
         task_id: FromPath[UUID],
-        approve_task: NamedDependency[ApproveTask],
-        clock: NamedDependency[Clock],
-        sign_file: NamedDependency[SignFile],
+        approve_task: Wired[ApproveTask],
+        clock: Wired[Clock],
+        sign_file: Wired[SignFile],
         data: JSONBody[ApproveTaskBody | None] = None,
     ) -> AssignmentBody:
         """Let writers see a task, at a lower budget if need be."""
@@ -84,9 +84,9 @@ class AdminTaskController(Controller):
     async def reject(
         self,
         task_id: FromPath[UUID],
-        reject_task: NamedDependency[RejectTask],
-        clock: NamedDependency[Clock],
-        sign_file: NamedDependency[SignFile],
+        reject_task: Wired[RejectTask],
+        clock: Wired[Clock],
+        sign_file: Wired[SignFile],
         data: JSONBody[ReasonBody | None] = None,
     ) -> AssignmentBody:
         """Refuse a task; what was held for it goes back."""
@@ -98,9 +98,9 @@ class AdminTaskController(Controller):
         self,
         task_id: FromPath[UUID],
         data: JSONBody[RequiredReasonBody],
-        cancel_task_as_admin: NamedDependency[CancelTaskAsAdmin],
-        clock: NamedDependency[Clock],
-        sign_file: NamedDependency[SignFile],
+        cancel_task_as_admin: Wired[CancelTaskAsAdmin],
+        clock: Wired[Clock],
+        sign_file: Wired[SignFile],
     ) -> AssignmentBody:
         """End a visible or running task; what was held for it goes back."""
         view = await cancel_task_as_admin(TaskId(task_id), reason=data.reason)
@@ -116,9 +116,9 @@ class AdminSubmissionController(Controller):
     async def submissions(
         self,
         request: Request[Any, Any, Any],
-        page: NamedDependency[Page],
-        assignments_queries: NamedDependency[AssignmentsQueries],
-        sign_file: NamedDependency[SignFile],
+        page: Wired[Page],
+        assignments_queries: Wired[AssignmentsQueries],
+        sign_file: Wired[SignFile],
         status: StatusFilter = None,
     ) -> ListBody[SubmissionBody]:
         """List work, the oldest first."""
@@ -129,10 +129,10 @@ class AdminSubmissionController(Controller):
     async def approve(
         self,
         submission_id: FromPath[UUID],
-        caller: NamedDependency[Caller],
-        approve_submission: NamedDependency[ApproveSubmission],
-        clock: NamedDependency[Clock],
-        sign_file: NamedDependency[SignFile],
+        caller: Wired[Caller],
+        approve_submission: Wired[ApproveSubmission],
+        clock: Wired[Clock],
+        sign_file: Wired[SignFile],
         data: JSONBody[ApproveSubmissionBody | None] = None,
     ) -> ApprovedBody:
         """Accept work, by its own id or its task's: the writer is paid and gets points."""
@@ -147,9 +147,9 @@ class AdminSubmissionController(Controller):
         self,
         submission_id: FromPath[UUID],
         data: JSONBody[RejectSubmissionBody],
-        caller: NamedDependency[Caller],
-        reject_submission: NamedDependency[RejectSubmission],
-        sign_file: NamedDependency[SignFile],
+        caller: Wired[Caller],
+        reject_submission: Wired[RejectSubmission],
+        sign_file: Wired[SignFile],
     ) -> SubmissionBody:
         """Ask for changes, open the task to others, or end it."""
         view = await reject_submission(
@@ -172,8 +172,8 @@ class ReleaseController(Controller):
     async def release(
         self,
         data: JSONBody[ReleaseInput],
-        caller: NamedDependency[Caller],
-        release_payment: NamedDependency[ReleasePayment],
+        caller: Wired[Caller],
+        release_payment: Wired[ReleasePayment],
     ) -> Response[ReleasedBody]:
         """Pay a writer: out of a task's escrow, or out of the operating account."""
         released = await release_payment(

@@ -4,7 +4,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Controller, Request, get, patch, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
@@ -29,6 +28,7 @@ from interface.http.assignments.bodies import (
 from interface.http.caller import has_role, signed_in
 from interface.http.uploads import form_operation, read_form
 from interface.http.wire import ListBody, list_body
+from interface.http.wired import Wired
 
 StatusFilter = FromQuery[Annotated[str | None, QueryParameter(max_length=40)]]
 
@@ -47,11 +47,11 @@ class StudentController(Controller):
     async def post_task(
         self,
         request: Request[Any, Any, Any],
-        caller: NamedDependency[Caller],
-        post_task: NamedDependency[PostTask],
-        upload_limits: NamedDependency[UploadLimits],
-        clock: NamedDependency[Clock],
-        sign_file: NamedDependency[SignFile],
+        caller: Wired[Caller],
+        post_task: Wired[PostTask],
+        upload_limits: Wired[UploadLimits],
+        clock: Wired[Clock],
+        sign_file: Wired[SignFile],
     ) -> AssignmentBody:
         """Post a task, with files and a budget if you like."""
         async with read_form(request, file_fields=("files",), limits=upload_limits()) as form:
@@ -72,11 +72,11 @@ class StudentController(Controller):
     async def my_tasks(
         self,
         request: Request[Any, Any, Any],
-        caller: NamedDependency[Caller],
-        page: NamedDependency[Page],
-        assignments_queries: NamedDependency[AssignmentsQueries],
-        clock: NamedDependency[Clock],
-        sign_file: NamedDependency[SignFile],
+        caller: Wired[Caller],
+        page: Wired[Page],
+        assignments_queries: Wired[AssignmentsQueries],
+        clock: Wired[Clock],
+        sign_file: Wired[SignFile],
         status: StatusFilter = None,
     ) -> ListBody[AssignmentBody]:
         """List one's own tasks, newest first."""
@@ -88,11 +88,11 @@ class StudentController(Controller):
     async def tasks(
         self,
         request: Request[Any, Any, Any],
-        caller: NamedDependency[Caller],
-        page: NamedDependency[Page],
-        read_assignment: NamedDependency[ReadAssignment],
-        clock: NamedDependency[Clock],
-        sign_file: NamedDependency[SignFile],
+        caller: Wired[Caller],
+        page: Wired[Page],
+        read_assignment: Wired[ReadAssignment],
+        clock: Wired[Clock],
+        sign_file: Wired[SignFile],
         status: StatusFilter = None,
     ) -> ListBody[AssignmentBody]:
         """List tasks, newest first: a student his own, an administrator all."""
@@ -104,10 +104,10 @@ class StudentController(Controller):
     async def task(
         self,
         task_id: FromPath[UUID],
-        caller: NamedDependency[Caller],
-        read_assignment: NamedDependency[ReadAssignment],
-        clock: NamedDependency[Clock],
-        sign_file: NamedDependency[SignFile],
+        caller: Wired[Caller],
+        read_assignment: Wired[ReadAssignment],
+        clock: Wired[Clock],
+        sign_file: Wired[SignFile],
     ) -> AssignmentBody:
         """Show a task to those who have to do with it, and an open one to writers."""
         seen = await read_assignment(TaskId(task_id), caller)
@@ -124,11 +124,11 @@ class StudentController(Controller):
         self,
         request: Request[Any, Any, Any],
         task_id: FromPath[UUID],
-        caller: NamedDependency[Caller],
-        edit_task: NamedDependency[EditTask],
-        upload_limits: NamedDependency[UploadLimits],
-        clock: NamedDependency[Clock],
-        sign_file: NamedDependency[SignFile],
+        caller: Wired[Caller],
+        edit_task: Wired[EditTask],
+        upload_limits: Wired[UploadLimits],
+        clock: Wired[Clock],
+        sign_file: Wired[SignFile],
     ) -> AssignmentBody:
         """Change a task that nobody has claimed; it needs a new approval."""
         async with read_form(request, file_fields=("files",), limits=upload_limits()) as form:
@@ -151,10 +151,10 @@ class StudentController(Controller):
     async def cancel_task(
         self,
         task_id: FromPath[UUID],
-        caller: NamedDependency[Caller],
-        cancel_task: NamedDependency[CancelTask],
-        clock: NamedDependency[Clock],
-        sign_file: NamedDependency[SignFile],
+        caller: Wired[Caller],
+        cancel_task: Wired[CancelTask],
+        clock: Wired[Clock],
+        sign_file: Wired[SignFile],
         data: JSONBody[ReasonBody | None] = None,
     ) -> AssignmentBody:
         """Cancel a task; what was held for it comes back."""

@@ -4,7 +4,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Controller, Request, Response, get, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
@@ -36,6 +35,7 @@ from interface.http.assignments.bodies import (
 from interface.http.caller import has_role, signed_in
 from interface.http.uploads import form_operation, read_form
 from interface.http.wire import ListBody, list_body
+from interface.http.wired import Wired
 
 StatusFilter = FromQuery[Annotated[str | None, QueryParameter(max_length=40)]]
 
@@ -49,9 +49,9 @@ class TaskController(Controller):
     async def available(
         self,
         request: Request[Any, Any, Any],
-        page: NamedDependency[Page],
-        assignments_queries: NamedDependency[AssignmentsQueries],
-        clock: NamedDependency[Clock],
+        page: Wired[Page],
+        assignments_queries: Wired[AssignmentsQueries],
+        clock: Wired[Clock],
     ) -> ListBody[AssignmentBody]:
         """List approved tasks that nobody has claimed, oldest first; files show name and size only."""
         now = clock.now()
@@ -62,11 +62,11 @@ class TaskController(Controller):
     async def mine(
         self,
         request: Request[Any, Any, Any],
-        caller: NamedDependency[Caller],
-        page: NamedDependency[Page],
-        assignments_queries: NamedDependency[AssignmentsQueries],
-        clock: NamedDependency[Clock],
-        sign_file: NamedDependency[SignFile],
+        caller: Wired[Caller],
+        page: Wired[Page],
+        assignments_queries: Wired[AssignmentsQueries],
+        clock: Wired[Clock],
+        sign_file: Wired[SignFile],
         status: StatusFilter = None,
     ) -> ListBody[AssignmentBody]:
         """List the tasks that one holds or has completed, newest first."""
@@ -82,10 +82,10 @@ class TaskController(Controller):
     async def claim(
         self,
         task_id: FromPath[UUID],
-        caller: NamedDependency[Caller],
-        claim_task: NamedDependency[ClaimTask],
-        clock: NamedDependency[Clock],
-        sign_file: NamedDependency[SignFile],
+        caller: Wired[Caller],
+        claim_task: Wired[ClaimTask],
+        clock: Wired[Clock],
+        sign_file: Wired[SignFile],
     ) -> ClaimedBody:
         """Claim an open task."""
         claimed = await claim_task(TaskId(task_id), writer_id=caller.account_id)
@@ -95,9 +95,9 @@ class TaskController(Controller):
     async def return_claim(
         self,
         task_id: FromPath[UUID],
-        caller: NamedDependency[Caller],
-        return_claim: NamedDependency[ReturnClaim],
-        clock: NamedDependency[Clock],
+        caller: Wired[Caller],
+        return_claim: Wired[ReturnClaim],
+        clock: Wired[Clock],
         data: JSONBody[ReasonBody | None] = None,
     ) -> ClaimedBody:
         """Give a claimed task back, so that others can take it."""
@@ -121,10 +121,10 @@ class SubmissionController(Controller):
     async def submit(
         self,
         request: Request[Any, Any, Any],
-        caller: NamedDependency[Caller],
-        submit_work: NamedDependency[SubmitWork],
-        upload_limits: NamedDependency[UploadLimits],
-        sign_file: NamedDependency[SignFile],
+        caller: Wired[Caller],
+        submit_work: Wired[SubmitWork],
+        upload_limits: Wired[UploadLimits],
+        sign_file: Wired[SignFile],
     ) -> SubmissionBody:
         """Deliver work for a claimed task, or a new version of it."""
         async with read_form(request, file_fields=("file", "files"), limits=upload_limits()) as form:
@@ -143,10 +143,10 @@ class SubmissionController(Controller):
     async def submissions(
         self,
         request: Request[Any, Any, Any],
-        caller: NamedDependency[Caller],
-        page: NamedDependency[Page],
-        read_submission: NamedDependency[ReadSubmission],
-        sign_file: NamedDependency[SignFile],
+        caller: Wired[Caller],
+        page: Wired[Page],
+        read_submission: Wired[ReadSubmission],
+        sign_file: Wired[SignFile],
     ) -> ListBody[SubmissionBody]:
         """List work: a writer his own, a student the work on his complete tasks, an administrator all."""
         listing = await read_submission.listed(caller, page)
@@ -156,9 +156,9 @@ class SubmissionController(Controller):
     async def submission(
         self,
         submission_id: FromPath[UUID],
-        caller: NamedDependency[Caller],
-        read_submission: NamedDependency[ReadSubmission],
-        sign_file: NamedDependency[SignFile],
+        caller: Wired[Caller],
+        read_submission: Wired[ReadSubmission],
+        sign_file: Wired[SignFile],
     ) -> SubmissionBody:
         """Show work to its writer, to the student of its task and to administrators."""
         seen = await read_submission(submission_id, caller)
@@ -172,7 +172,7 @@ class PlanController(Controller):
 
     @post("/pay", operation_id="buyPlan", status_code=HTTP_201_CREATED)
     async def buy(
-        self, data: JSONBody[BuyPlanBody], caller: NamedDependency[Caller], buy_plan: NamedDependency[BuyPlan]
+        self, data: JSONBody[BuyPlanBody], caller: Wired[Caller], buy_plan: Wired[BuyPlan]
     ) -> Response[PlanPurchaseBody]:
         """Buy a plan, by M-Pesa or from the wallet."""
         purchase = await buy_plan(
@@ -182,7 +182,7 @@ class PlanController(Controller):
         return Response(PlanPurchaseBody.of(purchase), status_code=status)
 
     @get("/status", operation_id="getPlan", status_code=HTTP_200_OK)
-    async def status(self, caller: NamedDependency[Caller], read_plan: NamedDependency[ReadPlan]) -> PlanStatusBody:
+    async def status(self, caller: Wired[Caller], read_plan: Wired[ReadPlan]) -> PlanStatusBody:
         """Show one's plan and what is used of it today."""
         return PlanStatusBody.of(await read_plan(caller.account_id))
 
@@ -196,6 +196,6 @@ class RatingController(Controller):
         operation_id=operation_ids("getMyRating", "/api/ratings/me"),
         status_code=HTTP_200_OK,
     )
-    async def rating(self, caller: NamedDependency[Caller], read_rating: NamedDependency[ReadRating]) -> RatingBody:
+    async def rating(self, caller: Wired[Caller], read_rating: Wired[ReadRating]) -> RatingBody:
         """Show one's points and badge; only writers have them."""
         return RatingBody.of(await read_rating(caller))
