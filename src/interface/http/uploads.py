@@ -3,7 +3,7 @@
 A handler asks for neither `data` nor a body; it reads the form itself, and names its schema for the API document:
 
     @post("/", operation_class=form_operation(PostTaskBody, "files"), operation_id="postTask", status_code=201)
-    async def post_task(self, request: Request[Any, Any, Any], upload_limits: NamedDependency[UploadLimits], ...):
+    async def post_task(self, request: Request[Any, Any, Any], upload_limits: Wired[UploadLimits], ...):
         async with read_form(request, file_fields=("files",), limits=upload_limits()) as form:
             body = form.read(PostTaskBody)
             ... = await post_task(PostTask(..., uploads=form.files))

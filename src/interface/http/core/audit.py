@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Controller, Request, get
-from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 from litestar.status_codes import HTTP_200_OK
 from msgspec import Struct
@@ -16,6 +15,7 @@ from application.core.kernel.ports import Page
 from domain.core.kernel.errors import FieldError, Invalid
 from interface.http.caller import is_admin
 from interface.http.wire import ListBody, list_body
+from interface.http.wired import Wired
 
 Word = Annotated[str | None, QueryParameter(max_length=200)]
 
@@ -64,8 +64,8 @@ class AuditController(Controller):
     async def list_all(
         self,
         request: Request[Any, Any, Any],
-        page: NamedDependency[Page],
-        audit_queries: NamedDependency[AuditQueries],
+        page: Wired[Page],
+        audit_queries: Wired[AuditQueries],
         actor: FromQuery[Word] = None,
         action: FromQuery[Word] = None,
         target: FromQuery[Word] = None,

@@ -8,7 +8,6 @@ from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from litestar import Controller, Request, Response, get
-from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
 from msgspec import Struct
@@ -20,6 +19,7 @@ from domain.core.files.file import StoredFile
 from domain.core.kernel.ids import FileId
 from interface.http.caller import sometimes_signed_in
 from interface.http.errors import problem
+from interface.http.wired import Wired
 
 FILES_PATH = "/api/files"
 
@@ -98,8 +98,8 @@ class FileController(Controller):
         self,
         request: Request[Any, Any, Any],
         file_id: FromPath[UUID],
-        maybe_caller: NamedDependency[Caller | None],
-        open_file: NamedDependency[OpenFile],
+        maybe_caller: Wired[Caller | None],
+        open_file: Wired[OpenFile],
         expires: FromQuery[Annotated[int | None, QueryParameter(ge=0, lt=1 << 53)]] = None,
         signature: FromQuery[Annotated[str | None, QueryParameter(max_length=200)]] = None,
     ) -> Response[Any]:

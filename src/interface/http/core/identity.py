@@ -4,7 +4,6 @@ from typing import Any
 
 from litestar import Controller, Request, post
 from litestar.connection import ASGIConnection
-from litestar.di import NamedDependency
 from litestar.handlers.base import BaseRouteHandler
 from litestar.params import JSONBody
 
@@ -31,6 +30,7 @@ from interface.http.core.identity_bodies import (
     UserBody,
     view_of,
 )
+from interface.http.wired import Wired
 
 WELCOME = "Your account is ready. Look into your mail to confirm your address."
 
@@ -51,7 +51,7 @@ class RegistrationController(Controller):
         self,
         request: Request[Any, Any, Any],
         data: JSONBody[RegisterBody],
-        register_account: NamedDependency[RegisterAccount[Any]],
+        register_account: Wired[RegisterAccount[Any]],
     ) -> RegisterReply:
         """Register, with a role if one is named."""
         command = RegisterAccountCommand(
@@ -73,7 +73,7 @@ class RegistrationController(Controller):
         self,
         request: Request[Any, Any, Any],
         data: JSONBody[SignupBody],
-        register_account: NamedDependency[RegisterAccount[Any]],
+        register_account: Wired[RegisterAccount[Any]],
     ) -> RegisterReply:
         """Register as a plain member of the time bank."""
         first_name, _, last_name = data.name.strip().partition(" ")
@@ -93,7 +93,7 @@ class RegistrationController(Controller):
         self,
         request: Request[Any, Any, Any],
         data: JSONBody[RegisterStudentBody],
-        register_account: NamedDependency[RegisterAccount[Any]],
+        register_account: Wired[RegisterAccount[Any]],
     ) -> RegisterReply:
         """Register as a student."""
         command = RegisterAccountCommand(
@@ -113,7 +113,7 @@ class RegistrationController(Controller):
         self,
         request: Request[Any, Any, Any],
         data: JSONBody[RegisterClassifiedsBody],
-        register_account: NamedDependency[RegisterAccount[Any]],
+        register_account: Wired[RegisterAccount[Any]],
     ) -> RegisterReply:
         """Register as a plain member of the classifieds."""
         command = RegisterAccountCommand(
@@ -141,14 +141,14 @@ class SignInController(Controller):
         status_code=200,
     )
     async def log_in(
-        self, request: Request[Any, Any, Any], data: JSONBody[LoginBody], log_in: NamedDependency[LogIn]
+        self, request: Request[Any, Any, Any], data: JSONBody[LoginBody], log_in: Wired[LogIn]
     ) -> LoginReply:
         """Sign in with a user name, an e-mail address or a phone number."""
         return await _logged_in(request, data, log_in, is_for_administrators=False)
 
     @post("/api/v1/auth/admin/login", operation_id="logInAsAdministrator", status_code=200)
     async def log_in_as_administrator(
-        self, request: Request[Any, Any, Any], data: JSONBody[LoginBody], log_in: NamedDependency[LogIn]
+        self, request: Request[Any, Any, Any], data: JSONBody[LoginBody], log_in: Wired[LogIn]
     ) -> LoginReply:
         """Sign in as an administrator; anybody else is refused like a wrong password."""
         return await _logged_in(request, data, log_in, is_for_administrators=True)
@@ -158,7 +158,7 @@ class SignInController(Controller):
         operation_id=operation_ids("refreshTokens", "/api/auth/refresh"),
         status_code=200,
     )
-    async def refresh(self, data: JSONBody[RefreshBody], refresh_tokens: NamedDependency[RefreshTokens]) -> TokensReply:
+    async def refresh(self, data: JSONBody[RefreshBody], refresh_tokens: Wired[RefreshTokens]) -> TokensReply:
         """Exchange a refresh token for a fresh pair."""
         return TokensReply.of(await refresh_tokens(data.refresh))
 
@@ -166,8 +166,8 @@ class SignInController(Controller):
     async def log_out(
         self,
         data: JSONBody[LogoutBody | None],
-        maybe_caller: NamedDependency[Caller | None],
-        log_out: NamedDependency[LogOut],
+        maybe_caller: Wired[Caller | None],
+        log_out: Wired[LogOut],
     ) -> DetailReply:
         """Sign out: this device, the one of a refresh token, or all."""
         body = data or LogoutBody()

@@ -4,7 +4,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Controller, MediaType, Request, Response, delete, get, patch, post
-from litestar.di import NamedDependency
 from litestar.handlers import route
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
@@ -41,6 +40,7 @@ from interface.http.core.identity_bodies import (
     view_of,
 )
 from interface.http.wire import ListBody, list_body
+from interface.http.wired import Wired
 
 AnyRequest = Request[Any, Any, Any]
 SearchText = FromQuery[Annotated[str | None, QueryParameter(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]]
@@ -54,7 +54,7 @@ class MeController(Controller):
 
     @get("/api/auth/me", operation_id="getMe", status_code=200)
     async def me(
-        self, request: AnyRequest, caller: NamedDependency[Caller], read_profiles: NamedDependency[ReadProfiles]
+        self, request: AnyRequest, caller: Wired[Caller], read_profiles: Wired[ReadProfiles]
     ) -> dict[str, Any]:
         """Return who is signed in, with the wallet and, for writers, the rating."""
         user, more = await read_profiles.own(caller.account_id, ProfileKind.ME)
@@ -62,7 +62,7 @@ class MeController(Controller):
 
     @get("/api/users/me", operation_id="getMember", status_code=200)
     async def member(
-        self, request: AnyRequest, caller: NamedDependency[Caller], read_profiles: NamedDependency[ReadProfiles]
+        self, request: AnyRequest, caller: Wired[Caller], read_profiles: Wired[ReadProfiles]
     ) -> dict[str, Any]:
         """Return who is signed in, as a member of the time bank."""
         user, more = await read_profiles.own(caller.account_id, ProfileKind.MEMBER)
@@ -73,9 +73,9 @@ class MeController(Controller):
         self,
         request: AnyRequest,
         data: JSONBody[EditMemberBody],
-        caller: NamedDependency[Caller],
-        edit_profile: NamedDependency[EditProfile[Any]],
-        read_profiles: NamedDependency[ReadProfiles],
+        caller: Wired[Caller],
+        edit_profile: Wired[EditProfile[Any]],
+        read_profiles: Wired[ReadProfiles],
     ) -> dict[str, Any]:
         """Change one's name, biography, picture or availability."""
         sent = set_fields(data)
@@ -93,7 +93,7 @@ class MeController(Controller):
 
     @get("/api/users/profile", operation_id="getProfile", status_code=200)
     async def profile(
-        self, request: AnyRequest, caller: NamedDependency[Caller], read_profiles: NamedDependency[ReadProfiles]
+        self, request: AnyRequest, caller: Wired[Caller], read_profiles: Wired[ReadProfiles]
     ) -> dict[str, Any]:
         """Return who is signed in, as a seller of the classifieds."""
         user, more = await read_profiles.own(caller.account_id, ProfileKind.PROFILE)
@@ -109,9 +109,9 @@ class MeController(Controller):
         self,
         request: AnyRequest,
         data: JSONBody[EditProfileBody],
-        caller: NamedDependency[Caller],
-        edit_profile: NamedDependency[EditProfile[Any]],
-        read_profiles: NamedDependency[ReadProfiles],
+        caller: Wired[Caller],
+        edit_profile: Wired[EditProfile[Any]],
+        read_profiles: Wired[ReadProfiles],
     ) -> dict[str, Any]:
         """Change one's name, phone, place, biography or picture; never the address."""
         sent = set_fields(data)
@@ -130,7 +130,7 @@ class MeController(Controller):
 
     @post("/api/users/me/roles", operation_id="chooseRole", status_code=201)
     async def choose_role(
-        self, data: JSONBody[ChooseRoleBody], caller: NamedDependency[Caller], choose_role: NamedDependency[ChooseRole]
+        self, data: JSONBody[ChooseRoleBody], caller: Wired[Caller], choose_role: Wired[ChooseRole]
     ) -> Response[RolesReply]:
         """Take on a role; 200 when it is held already."""
         grants, is_new = await choose_role(caller.account_id, data.role)
@@ -145,10 +145,10 @@ class PeopleController(Controller):
     async def people(
         self,
         request: AnyRequest,
-        caller: NamedDependency[Caller],
-        page: NamedDependency[Page],
-        read_profiles: NamedDependency[ReadProfiles],
-        identity_queries: NamedDependency[IdentityQueries],
+        caller: Wired[Caller],
+        page: Wired[Page],
+        read_profiles: Wired[ReadProfiles],
+        identity_queries: Wired[IdentityQueries],
         search: SearchText = None,
         role: RoleText = None,
         is_active: ActiveFlag = None,
@@ -168,8 +168,8 @@ class PeopleController(Controller):
         self,
         request: AnyRequest,
         id: FromPath[UUID],
-        caller: NamedDependency[Caller],
-        read_profiles: NamedDependency[ReadProfiles],
+        caller: Wired[Caller],
+        read_profiles: Wired[ReadProfiles],
     ) -> dict[str, Any]:
         """Return a person: everything to himself and administrators, the public profile to others."""
         found = await read_profiles.of(AccountId(id), caller)
@@ -189,8 +189,8 @@ class PeopleController(Controller):
         request: AnyRequest,
         id: FromPath[UUID],
         data: JSONBody[EditUserBody],
-        caller: NamedDependency[Caller],
-        edit_profile: NamedDependency[EditProfile[Any]],
+        caller: Wired[Caller],
+        edit_profile: Wired[EditProfile[Any]],
     ) -> UserBody:
         """Change oneself; administrators may change others. Roles are not changed here."""
         sent = set_fields(data)
@@ -215,9 +215,9 @@ class BlockController(Controller):
         self,
         request: AnyRequest,
         data: JSONBody[BlockBody],
-        caller: NamedDependency[Caller],
-        block_person: NamedDependency[BlockPerson],
-        identity_queries: NamedDependency[IdentityQueries],
+        caller: Wired[Caller],
+        block_person: Wired[BlockPerson],
+        identity_queries: Wired[IdentityQueries],
     ) -> Response[BlockReply]:
         """Block a person; 200 when he is blocked already."""
         command = BlockPersonCommand(
@@ -234,18 +234,16 @@ class BlockController(Controller):
     async def blocked(
         self,
         request: AnyRequest,
-        caller: NamedDependency[Caller],
-        page: NamedDependency[Page],
-        identity_queries: NamedDependency[IdentityQueries],
+        caller: Wired[Caller],
+        page: Wired[Page],
+        identity_queries: Wired[IdentityQueries],
     ) -> ListBody[BlockReply]:
         """List whom one has blocked."""
         listing = await identity_queries.blocked(caller.account_id, page)
         return list_body(request, listing, lambda block: BlockReply.of(block, request.url.path))
 
     @delete("/api/users/unblock/{id:uuid}", operation_id="unblockUser", status_code=204)
-    async def unblock(
-        self, id: FromPath[UUID], caller: NamedDependency[Caller], unblock_person: NamedDependency[UnblockPerson]
-    ) -> None:
+    async def unblock(self, id: FromPath[UUID], caller: Wired[Caller], unblock_person: Wired[UnblockPerson]) -> None:
         """Take a block back; the id is the blocked person's."""
         await unblock_person(caller.account_id, AccountId(id))
 
@@ -258,8 +256,8 @@ class AdministrationController(Controller):
     async def users(
         self,
         request: AnyRequest,
-        page: NamedDependency[Page],
-        identity_queries: NamedDependency[IdentityQueries],
+        page: Wired[Page],
+        identity_queries: Wired[IdentityQueries],
         search: SearchText = None,
         role: RoleText = None,
         is_active: ActiveFlag = None,
@@ -273,7 +271,7 @@ class AdministrationController(Controller):
         request: AnyRequest,
         id: FromPath[UUID],
         data: JSONBody[AdminPatchBody],
-        administer_user: NamedDependency[AdministerUser],
+        administer_user: Wired[AdministerUser],
     ) -> UserBody:
         """Change a person's primary role, suspend or reinstate, or vouch for the address."""
         sent = set_fields(data)
@@ -291,7 +289,7 @@ class AdministrationController(Controller):
         self,
         request: AnyRequest,
         data: JSONBody[RegisterStudentBody],
-        create_administrator: NamedDependency[CreateAdministrator],
+        create_administrator: Wired[CreateAdministrator],
     ) -> UserBody:
         """Register another administrator."""
         command = RegisterAccountCommand(

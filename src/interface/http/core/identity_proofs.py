@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Controller, Request, delete, get, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from application.core.identity.ask_code import AskCode
@@ -37,6 +36,7 @@ from interface.http.core.identity_bodies import (
     view_of,
 )
 from interface.http.wire import ListBody, list_body
+from interface.http.wired import Wired
 
 AnyRequest = Request[Any, Any, Any]
 RESET_ASKED = "If the address belongs to an account, a mail is on its way."
@@ -55,8 +55,8 @@ class ProofController(Controller):
         self,
         request: AnyRequest,
         data: JSONBody[VerifyBody],
-        maybe_caller: NamedDependency[Caller | None],
-        verify_contact: NamedDependency[VerifyContact],
+        maybe_caller: Wired[Caller | None],
+        verify_contact: Wired[VerifyContact],
     ) -> VerifiedReply:
         """Prove an address: with a link's token, with a code and the address, or, signed in, with the code."""
         command = VerifyContactCommand(
@@ -73,8 +73,8 @@ class ProofController(Controller):
         self,
         request: AnyRequest,
         data: JSONBody[VerifyPhoneBody],
-        caller: NamedDependency[Caller],
-        verify_contact: NamedDependency[VerifyContact],
+        caller: Wired[Caller],
+        verify_contact: Wired[VerifyContact],
     ) -> VerifiedReply:
         """Prove a phone number with a code."""
         command = VerifyContactCommand(account_id=caller.account_id, kind=ContactKind.PHONE, code=data.code)
@@ -82,9 +82,7 @@ class ProofController(Controller):
         return VerifiedReply("Your phone number is confirmed.", UserBody.of(view_of(account), request.url.path))
 
     @post("/api/users/verify/resend", operation_id="resendCode", status_code=200, guards=[signed_in])
-    async def resend(
-        self, data: JSONBody[ResendBody], caller: NamedDependency[Caller], ask_code: NamedDependency[AskCode]
-    ) -> DetailReply:
+    async def resend(self, data: JSONBody[ResendBody], caller: Wired[Caller], ask_code: Wired[AskCode]) -> DetailReply:
         """Send a new code; the former one is void."""
         is_sent = await ask_code(caller.account_id, data.verification_type)
         return DetailReply("A new code is on its way." if is_sent else "There is nothing left to confirm.")
@@ -95,7 +93,7 @@ class ProofController(Controller):
         status_code=200,
     )
     async def ask_reset(
-        self, request: AnyRequest, data: JSONBody[ResetBody], ask_reset: NamedDependency[AskReset]
+        self, request: AnyRequest, data: JSONBody[ResetBody], ask_reset: Wired[AskReset]
     ) -> DetailReply:
         """Ask for a code to set a new password; the answer is always the same."""
         await ask_reset(data.email, is_tutoring=request.url.path.startswith("/api/v1/"))
@@ -110,9 +108,7 @@ class ProofController(Controller):
         operation_id=operation_ids("confirmPasswordReset", "/api/auth/password-reset-confirm"),
         status_code=200,
     )
-    async def confirm_reset(
-        self, data: JSONBody[ResetConfirmBody], confirm_reset: NamedDependency[ConfirmReset]
-    ) -> DetailReply:
+    async def confirm_reset(self, data: JSONBody[ResetConfirmBody], confirm_reset: Wired[ConfirmReset]) -> DetailReply:
         """Set a new password with a link's token, or with a code and the address; every device is signed out."""
         command = ConfirmResetCommand(
             new_password=data.new_password,
@@ -128,8 +124,8 @@ class ProofController(Controller):
     async def change_password(
         self,
         data: JSONBody[PasswordChangeBody],
-        caller: NamedDependency[Caller],
-        change_password: NamedDependency[ChangePassword],
+        caller: Wired[Caller],
+        change_password: Wired[ChangePassword],
     ) -> PasswordChangedReply:
         """Change one's password; all other devices are signed out."""
         command = ChangePasswordCommand(
@@ -148,22 +144,20 @@ class DeviceController(Controller):
     async def devices(
         self,
         request: AnyRequest,
-        caller: NamedDependency[Caller],
-        page: NamedDependency[Page],
-        identity_queries: NamedDependency[IdentityQueries],
+        caller: Wired[Caller],
+        page: Wired[Page],
+        identity_queries: Wired[IdentityQueries],
     ) -> ListBody[DeviceBody]:
         """List the devices that are signed in."""
         listing = await identity_queries.devices(caller.account_id, page)
         return list_body(request, listing, lambda device: DeviceBody.of(device, caller.family_id))
 
     @delete("/api/auth/devices/{id:uuid}", operation_id="endDevice", status_code=204)
-    async def end(
-        self, id: FromPath[UUID], caller: NamedDependency[Caller], end_device: NamedDependency[EndDevice]
-    ) -> None:
+    async def end(self, id: FromPath[UUID], caller: Wired[Caller], end_device: Wired[EndDevice]) -> None:
         """Sign a device out."""
         await end_device(caller.account_id, id)
 
     @post("/api/ws/ticket", operation_id="issueSocketTicket", status_code=201)
-    async def ticket(self, caller: NamedDependency[Caller], issue_ticket: NamedDependency[IssueTicket]) -> TicketReply:
+    async def ticket(self, caller: Wired[Caller], issue_ticket: Wired[IssueTicket]) -> TicketReply:
         """Issue a ticket that opens one socket."""
         return TicketReply(await issue_ticket(caller), int(TICKET_LIFE.total_seconds()))

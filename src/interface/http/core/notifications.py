@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Controller, Request, get, post, put
-from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK
 from msgspec import Meta, Struct
@@ -20,6 +19,7 @@ from domain.core.notifications.notice import Category, Channels
 from interface.http.aliases import operation_ids
 from interface.http.caller import signed_in
 from interface.http.wire import ListBody, list_body
+from interface.http.wired import Wired
 
 
 class NoticeBody(Struct, frozen=True):
@@ -103,9 +103,9 @@ class NotificationController(Controller):
     async def list_own(
         self,
         request: Request[Any, Any, Any],
-        caller: NamedDependency[Caller],
-        page: NamedDependency[Page],
-        notice_queries: NamedDependency[NoticeQueries],
+        caller: Wired[Caller],
+        page: Wired[Page],
+        notice_queries: Wired[NoticeQueries],
         unread: FromQuery[bool] = False,
         category: FromQuery[Category | None] = None,
         after: FromQuery[Annotated[int, QueryParameter(ge=0, lt=1 << 53)]] = 0,
@@ -116,20 +116,18 @@ class NotificationController(Controller):
 
     @post("/api/notifications/{notice_id:uuid}/read", operation_id="readNotification", status_code=HTTP_200_OK)
     async def read_one(
-        self, notice_id: FromPath[UUID], caller: NamedDependency[Caller], read_notices: NamedDependency[ReadNotices]
+        self, notice_id: FromPath[UUID], caller: Wired[Caller], read_notices: Wired[ReadNotices]
     ) -> UnreadBody:
         """Mark one of your notifications as read."""
         return UnreadBody(await read_notices.one(caller.account_id, notice_id))
 
     @post("/api/notifications/read-all", operation_id="readAllNotifications", status_code=HTTP_200_OK)
-    async def read_all(self, caller: NamedDependency[Caller], read_notices: NamedDependency[ReadNotices]) -> UnreadBody:
+    async def read_all(self, caller: Wired[Caller], read_notices: Wired[ReadNotices]) -> UnreadBody:
         """Mark all of your notifications as read."""
         return UnreadBody(await read_notices.all(caller.account_id))
 
     @get("/api/notifications/preferences", operation_id="getNotificationPreferences", status_code=HTTP_200_OK)
-    async def preferences(
-        self, caller: NamedDependency[Caller], notice_queries: NamedDependency[NoticeQueries]
-    ) -> PreferencesBody:
+    async def preferences(self, caller: Wired[Caller], notice_queries: Wired[NoticeQueries]) -> PreferencesBody:
         """Show where your notifications go."""
         return preferences_body(await notice_queries.channels_of(caller.account_id))
 
@@ -137,8 +135,8 @@ class NotificationController(Controller):
     async def set_preferences(
         self,
         data: JSONBody[PreferencesInput],
-        caller: NamedDependency[Caller],
-        choose_channels: NamedDependency[ChooseChannels],
+        caller: Wired[Caller],
+        choose_channels: Wired[ChooseChannels],
     ) -> PreferencesBody:
         """Choose where your notifications go. Security notices cannot be switched off."""
         wanted = {category: one.read() for category, one in data.items()}

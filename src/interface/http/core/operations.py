@@ -5,7 +5,6 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import Controller, get, post, put
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 from msgspec import Meta, Struct
@@ -17,6 +16,7 @@ from application.core.operations.list_policies import ListPolicies, PolicyView
 from application.core.operations.ports import PolicyRow
 from application.core.operations.run_job import RunJob
 from interface.http.caller import is_admin
+from interface.http.wired import Wired
 
 PolicyValueInput = Annotated[str, Meta(min_length=1, max_length=2_000)] | int
 
@@ -116,7 +116,7 @@ class JobController(Controller):
     guards = (is_admin,)
 
     @get("/", operation_id="listJobs", status_code=HTTP_200_OK)
-    async def list_all(self, list_jobs: NamedDependency[ListJobs]) -> JobList:
+    async def list_all(self, list_jobs: Wired[ListJobs]) -> JobList:
         """List the jobs and how they fare."""
         return JobList([JobBody.of(job) for job in await list_jobs()])
 
@@ -124,8 +124,8 @@ class JobController(Controller):
     async def run(
         self,
         name: FromPath[Annotated[str, Meta(max_length=100)]],
-        caller: NamedDependency[Caller],
-        run_job: NamedDependency[RunJob],
+        caller: Wired[Caller],
+        run_job: Wired[RunJob],
     ) -> RunBody:
         """Have a job run now."""
         return RunBody(await run_job(caller, name))
@@ -137,7 +137,7 @@ class PolicyController(Controller):
     guards = (is_admin,)
 
     @get("/", operation_id="listPolicies", status_code=HTTP_200_OK)
-    async def list_all(self, list_policies: NamedDependency[ListPolicies]) -> PolicyList:
+    async def list_all(self, list_policies: Wired[ListPolicies]) -> PolicyList:
         """List the business settings."""
         return PolicyList([PolicyBody.of(policy) for policy in await list_policies()])
 
@@ -146,8 +146,8 @@ class PolicyController(Controller):
         self,
         name: FromPath[Annotated[str, Meta(max_length=100)]],
         data: JSONBody[PolicyChangeInput],
-        caller: NamedDependency[Caller],
-        change_policy: NamedDependency[ChangePolicy],
+        caller: Wired[Caller],
+        change_policy: Wired[ChangePolicy],
     ) -> PolicyChangeBody:
         """Change a business setting."""
         command = ChangePolicyCommand(name=name, value=str(data.value), reason=data.reason, valid_from=data.valid_from)

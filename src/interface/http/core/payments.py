@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, get, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from msgspec import Meta, Struct
@@ -20,6 +19,7 @@ from domain.core.payments.intent import status_word
 from interface.http.aliases import operation_ids
 from interface.http.caller import signed_in
 from interface.http.wire import AmountInput, CurrencyCode
+from interface.http.wired import Wired
 
 CALLBACK_BYTES_MAX = 64 * 1024
 
@@ -109,7 +109,7 @@ class TransactionController(Controller):
         status_code=HTTP_201_CREATED,
     )
     async def top_up(
-        self, data: JSONBody[TopUpBody], caller: NamedDependency[Caller], top_up: NamedDependency[TopUp]
+        self, data: JSONBody[TopUpBody], caller: Wired[Caller], top_up: Wired[TopUp]
     ) -> Response[StartedBody]:
         """Top up one's own wallet."""
         amount = Money.parse(data.amount, data.currency.upper())
@@ -121,8 +121,8 @@ class TransactionController(Controller):
     async def status(
         self,
         reference: FromPath[str],
-        caller: NamedDependency[Caller],
-        payment_status: NamedDependency[PaymentStatus],
+        caller: Wired[Caller],
+        payment_status: Wired[PaymentStatus],
     ) -> StatusBody:
         """Tell what became of a payment."""
         return StatusBody.of(await payment_status(reference, caller))
@@ -156,7 +156,7 @@ class CallbackController(Controller):
     async def lipana(
         self,
         request: Request[Any, Any, Any],
-        receive_lipana_callback: NamedDependency[ReceiveCallback],
+        receive_lipana_callback: Wired[ReceiveCallback],
     ) -> CallbackBody:
         """Receive a callback of Lipana's, signed in X-Lipana-Signature."""
         return CallbackBody(await receive_lipana_callback(await request.body(), request.headers))
@@ -170,7 +170,7 @@ class CallbackController(Controller):
     async def soko(
         self,
         request: Request[Any, Any, Any],
-        receive_soko_callback: NamedDependency[ReceiveCallback],
+        receive_soko_callback: Wired[ReceiveCallback],
     ) -> SokoCallbackBody:
         """Receive a callback in the house's own dialect, signed in X-Soko-Signature."""
         reply = await receive_soko_callback(await request.body(), request.headers)

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Controller, Request, get, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK
 from msgspec import Meta, Struct
@@ -19,6 +18,7 @@ from application.core.payments.simulation import PaymentSimulator, Script, Scrip
 from domain.core.payments.case import CaseKind, Resolution
 from interface.http.caller import is_admin
 from interface.http.wire import ListBody, MoneyBody, list_body
+from interface.http.wired import Wired
 
 NoteInput = Annotated[str, Meta(min_length=1, max_length=1_000)]
 WordInput = Annotated[str, Meta(min_length=1, max_length=40)]
@@ -79,8 +79,8 @@ class CaseController(Controller):
     async def list_cases(
         self,
         request: Request[Any, Any, Any],
-        page: NamedDependency[Page],
-        payment_queries: NamedDependency[PaymentQueries],
+        page: Wired[Page],
+        payment_queries: Wired[PaymentQueries],
         kind: FromQuery[CaseKind | None] = None,
         status: FromQuery[CaseStatus] = None,
     ) -> ListBody[CaseBody]:
@@ -93,8 +93,8 @@ class CaseController(Controller):
         self,
         case_id: FromPath[UUID],
         data: JSONBody[ResolveBody],
-        caller: NamedDependency[Caller],
-        resolve_case: NamedDependency[ResolveCase],
+        caller: Wired[Caller],
+        resolve_case: Wired[ResolveCase],
     ) -> CaseBody:
         """Resolve a case."""
         command = ResolveCaseCommand(
@@ -153,7 +153,7 @@ class ReportController(Controller):
     @get("/daily", operation_id="getDailyReport", status_code=HTTP_200_OK)
     async def daily(
         self,
-        payment_queries: NamedDependency[PaymentQueries],
+        payment_queries: Wired[PaymentQueries],
         day: Annotated[date, QueryParameter(name="date")],
     ) -> DailyReportBody:
         """Return what was paid on a business day."""
@@ -204,9 +204,7 @@ class SimulatorController(Controller):
     guards = (is_admin,)
 
     @post("/script", operation_id="scriptSimulator", status_code=HTTP_200_OK)
-    async def script(
-        self, data: JSONBody[ScriptBody], payment_simulator: NamedDependency[PaymentSimulator]
-    ) -> ScriptedBody:
+    async def script(self, data: JSONBody[ScriptBody], payment_simulator: Wired[PaymentSimulator]) -> ScriptedBody:
         """Say how the next simulated payments end."""
         match = ScriptMatch(phone=data.match.phone, method=data.match.method, purpose=data.match.purpose)
         await payment_simulator.script(
@@ -215,8 +213,6 @@ class SimulatorController(Controller):
         return ScriptedBody("The next payments that match end so.")
 
     @post("/deliver", operation_id="deliverSimulated", status_code=HTTP_200_OK)
-    async def deliver(
-        self, data: JSONBody[DeliverBody], payment_simulator: NamedDependency[PaymentSimulator]
-    ) -> DeliveredBody:
+    async def deliver(self, data: JSONBody[DeliverBody], payment_simulator: Wired[PaymentSimulator]) -> DeliveredBody:
         """Send the callbacks of a simulated payment that are due now."""
         return DeliveredBody(await payment_simulator.deliver(data.reference))
