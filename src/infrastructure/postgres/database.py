@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from domain.core.kernel.errors import Unavailable
+from domain.core.kernel.errors import Invalid, Unavailable
 from infrastructure.postgres.statements import Connection
 
 RUNTIME_ROLE = "soko_runtime"
@@ -43,6 +43,21 @@ DOWN = (
 """What says that the database cannot serve now. The transaction did not commit, or nobody can say that it did."""
 
 
+NOT_STORABLE = (
+    asyncpg.CharacterNotInRepertoireError,  # NUL in a text
+    asyncpg.UntranslatableCharacterError,  # NUL in JSON
+    asyncpg.NumericValueOutOfRangeError,
+    asyncpg.DatetimeFieldOverflowError,
+)
+"""What says that a value cannot be stored by anybody. The edge refuses most of these; this is the last line."""
+
+
+class ValueNotStorable(Invalid):
+    """A value is outside what can be stored."""
+
+    code = "kernel.value_not_storable"
+
+
 class DatabaseUnavailable(Unavailable):
     """The database cannot be reached at the moment; try again."""
 
@@ -52,7 +67,11 @@ async def unavailable_when_down() -> AsyncIterator[None]:
     """Turn the driver's words for a database that cannot serve into one refusal."""
     try:
         yield
+    except NOT_STORABLE as error:
+        raise ValueNotStorable from error
     except DOWN as error:
+        if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+            raise ValueNotStorable from error  # the driver cannot write it: past int64, a lone surrogate
         raise DatabaseUnavailable(retry_after_s=2) from error
 
 
@@ -71,6 +90,7 @@ class Database:
         }
         if role is not None:
             settings["role"] = role
+        self.pool_size = pool_size
         self.engine: AsyncEngine = create_async_engine(
             url,
             pool_size=pool_size,

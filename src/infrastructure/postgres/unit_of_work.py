@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import ARRAY, bindparam, null, text, update
 
 from application.core.kernel.ports import AuditEntry, Clock, Delivery, IdSource
+from application.core.kernel.receipts import KeyTakenOver
 from application.core.kernel.request_context import current_request
 from domain.core.kernel.errors import DomainError
 from domain.core.kernel.events import Event
@@ -68,7 +69,10 @@ _FINISH_MESSAGE = Statement(
     .returning(outbox_messages.c.id)
 )
 _MARK_EFFECT = Statement(
-    update(receipts).where(receipts.c.id == bindparam("receipt_id")).values(effect_at=bindparam("now"))
+    update(receipts)
+    .where(receipts.c.id == bindparam("receipt_id"))
+    .values(effect_at=bindparam("now"))
+    .returning(receipts.c.id)
 )
 
 
@@ -172,10 +176,22 @@ class PostgresUnitOfWork:
             if await _FINISH_MESSAGE.fetch_value(self.connection, message_id=delivery.id, now=self.clock.now()) is None:
                 raise DeliveredBefore
         self._deliveries.clear()
+        await self._mark_effect()
         await self.flush()
         await commit(self.connection)
         if self._has_messages:
             self._database.messages_written.set()  # the relay of this process need not wait for its next look
+
+    async def _mark_effect(self) -> None:
+        """Note in the receipt of an idempotent request that its effect is in this transaction. Raises KeyTakenOver.
+
+        Not in the batch: a request that stood still for longer than its key's lease must find that out before COMMIT.
+        """
+        key = current_request().key
+        if key is not None:
+            marked = await _MARK_EFFECT.fetch_value(self.connection, receipt_id=key.receipt_id, now=self.clock.now())
+            if marked is None:
+                raise KeyTakenOver
 
     def _stage_records(self, batch: WriteBatch, now: datetime) -> None:
         request = current_request()
@@ -214,8 +230,6 @@ class PostgresUnitOfWork:
             )
             batch.stage(_ADD_UNSEALED, ids=entry_ids)
             self._audit.clear()
-        if request.key is not None:
-            batch.stage(_MARK_EFFECT, receipt_id=request.key.receipt_id, now=now)
 
 
 def _json(value: object) -> str | None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Coroutine
 from types import FrameType
 from typing import Annotated, Any, NoReturn
+from uuid import UUID
 
 import typer
 import uvloop
@@ -17,13 +18,19 @@ from domain.core.kernel.errors import DomainError
 from infrastructure.local.postgres import PostgresUnavailable
 from interface.bootstrap.settings import Settings, SettingsRefused, read_settings
 from interface.cli.core.audit import audit_commands
+from interface.cli.core.identity import identity_commands
 from interface.cli.core.ledger import ledger_commands
 
 REFUSED = 2
 """Exit status for what the person at the keyboard can put right."""
 
 app = typer.Typer(
-    name="soko", help="An open marketplace backend.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    name="soko",
+    help="An open marketplace backend.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,  # they print every local variable, secrets among them
 )
 
 
@@ -81,6 +88,16 @@ def _prove(progress: Progress) -> LedgerProof:
     return proof
 
 
+def _create_admin(username: str, email: str, password: str) -> UUID:
+    from interface.bootstrap.core.create_admin import create_admin
+    from interface.bootstrap.runtime import database_of
+
+    settings = _prepare()
+    with database_of(settings) as url:
+        account_id: UUID = _finish(create_admin(settings, url, username=username, email=email, password=password))
+    return account_id
+
+
 def _verify_trail(progress: TrailProgress) -> TrailProof:
     from interface.bootstrap.core.audit import verify_trail
     from interface.bootstrap.runtime import database_of
@@ -90,6 +107,7 @@ def _verify_trail(progress: TrailProgress) -> TrailProof:
     return proof
 
 
+app.add_typer(identity_commands(_create_admin))
 app.add_typer(audit_commands(_verify_trail), name="audit")
 app.add_typer(ledger_commands(_prove), name="ledger")
 

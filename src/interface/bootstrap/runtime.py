@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import structlog
-from litestar.types import ASGIApp
 
 from infrastructure.local.disk_storage import DiskObjectStorage
 from infrastructure.local.health import FolderCheck
@@ -67,6 +66,7 @@ from interface.bootstrap.core.notifications import deliver_mails_of
 from interface.bootstrap.core.payment_gateways import open_gateways
 from interface.bootstrap.serving import Serving, bind, stopping_on_signals
 from interface.bootstrap.settings import Settings, SettingsRefused
+from interface.http.edge.wire_types import App
 
 ROOT = Path(__file__).resolve().parents[3]
 MIGRATIONS = ROOT / "alembic"
@@ -92,7 +92,7 @@ class Runtime:
     subscriptions: SubscriptionList
     server: Server
 
-    def app(self) -> ASGIApp:
+    def app(self) -> App:
         """Return what is served."""
         settings = self.settings
         return create_edge(

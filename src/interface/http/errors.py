@@ -71,17 +71,17 @@ PROBLEM_JSON = "application/problem+json"
 _log = structlog.get_logger("soko.http")
 
 
-def problem(
+def document(
     status: int,
     code: str,
     detail: str,
     *,
     errors: Sequence[FieldError] = (),
     extra: Mapping[str, object] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> Response[Any]:
-    """Return a problem document."""
+) -> dict[str, object]:
+    """Return the members of a problem document."""
     body: dict[str, object] = {
+        **(extra or {}),
         "type": f"{DOCUMENTATION_PATH}#{code}",
         "title": code.rpartition(".")[2].replace("_", " ").capitalize(),
         "status": status,
@@ -91,28 +91,60 @@ def problem(
     }
     if errors:
         body["errors"] = [{"field": error.field, "message": error.message} for error in errors]
-    return Response({**(extra or {}), **body}, status_code=status, media_type=PROBLEM_JSON, headers=dict(headers or {}))
+    return body
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    errors: Sequence[FieldError] = (),
+    extra: Mapping[str, object] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response[Any]:
+    """Return a problem document as a response."""
+    body = document(status, code, detail, errors=errors, extra=extra)
+    return Response(body, status_code=status, media_type=PROBLEM_JSON, headers=dict(headers or {}))
 
 
 def status_of(error: DomainError) -> int:
     """Return the HTTP status of a refusal's family."""
-    return next(status for family, status in STATUS_BY_FAMILY.items() if isinstance(error, family))
+    return status_of_kind(type(error))
+
+
+def status_of_kind(kind: type[DomainError]) -> int:
+    """Return the HTTP status of a kind of refusal; what belongs to no family is no answer to a request."""
+    return next((status for family, status in STATUS_BY_FAMILY.items() if issubclass(kind, family)), 500)
 
 
 def sentence_of(error: DomainError) -> str:
     """Return what a person reads: what the raise said, else the first line of the refusal's docstring."""
-    return str(error) or inspect.cleandoc(type(error).__doc__ or "").split("\n\n")[0].replace("\n", " ")
+    return str(error) or sentence_of_kind(type(error))
+
+
+def sentence_of_kind(kind: type[DomainError]) -> str:
+    """Return the sentence of a kind of refusal."""
+    return inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+
+
+def answer_to(error: DomainError) -> tuple[int, dict[str, object], dict[str, str]]:
+    """Return status, problem document and headers of a refusal."""
+    headers: dict[str, str] = {}
+    if isinstance(error, NotSignedIn):
+        headers["WWW-Authenticate"] = "Bearer"
+    retry_after_s = getattr(error, "retry_after_s", None)  # every TooOften and Unavailable has it, and a few conflicts
+    if retry_after_s is not None:
+        headers["Retry-After"] = str(retry_after_s)
+    errors = error.errors if isinstance(error, Invalid) else ()
+    status = status_of(error)
+    return status, document(status, error.code, sentence_of(error), errors=errors, extra=error.extra), headers
 
 
 def refuse(_: Request[Any, Any, Any], error: DomainError) -> Response[Any]:
     """Answer a refusal of the domain."""
-    headers: dict[str, str] = {}
-    if isinstance(error, NotSignedIn):
-        headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, TooOften | Unavailable):
-        headers["Retry-After"] = str(error.retry_after_s)
-    errors = error.errors if isinstance(error, Invalid) else ()
-    return problem(status_of(error), error.code, sentence_of(error), errors=errors, extra=error.extra, headers=headers)
+    status, body, headers = answer_to(error)
+    return Response(body, status_code=status, media_type=PROBLEM_JSON, headers=headers)
 
 
 def refuse_input(_: Request[Any, Any, Any], error: ValidationException) -> Response[Any]:

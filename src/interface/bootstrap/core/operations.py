@@ -9,6 +9,7 @@ from types import ModuleType
 
 from application.core.operations.change_policy import ChangePolicy
 from application.core.operations.clean_up import CleanUp
+from application.core.operations.health import ReadHealth, Vitals
 from application.core.operations.list_jobs import ListJobs
 from application.core.operations.list_policies import ListPolicies
 from application.core.operations.ports import Timetable
@@ -17,6 +18,7 @@ from domain.core.kernel.policies import Policy
 from domain.core.operations.settings import AnyPolicy, PolicyRegister
 from interface.bootstrap.adapters import Adapters
 from interface.bootstrap.area import Area, Job
+from interface.http.core.health import HealthController
 from interface.http.core.operations import JobController, PolicyController
 
 SOURCE = Path(__file__).resolve().parents[3]
@@ -28,6 +30,8 @@ class OperationsUseCases:
     list_jobs: ListJobs
     change_policy: ChangePolicy
     list_policies: ListPolicies
+    read_health: ReadHealth
+    vitals: Vitals
 
 
 def operations_area(adapters: Adapters, timetable: Timetable) -> Area:
@@ -50,8 +54,10 @@ def operations_area(adapters: Adapters, timetable: Timetable) -> Area:
                 clock=adapters.clock,
             ),
             list_policies=ListPolicies(queries=queries, register=register, clock=adapters.clock),
+            read_health=ReadHealth(checks=adapters.health_checks),
+            vitals=adapters.vitals,
         ),
-        controllers=(JobController, PolicyController),
+        controllers=(HealthController, JobController, PolicyController),
         jobs=(Job(name="operations.clean_up", run=clean_up, every=timedelta(hours=1), batch_max=1_000),),
     )
 

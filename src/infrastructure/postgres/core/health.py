@@ -1,0 +1,90 @@
+"""How the database, its schema and what waits in it are."""
+
+from datetime import datetime, timedelta
+
+from application.core.kernel.ports import Clock
+from application.core.operations.health import NotHealthy, VitalSigns
+from infrastructure.postgres.core.job_runs import PostgresOperationsQueries
+from infrastructure.postgres.core.outbox import PostgresOutbox
+from infrastructure.postgres.database import Database
+from infrastructure.postgres.migrations import revision_of
+
+LATE = timedelta(minutes=1)
+"""A message that has been due for longer says that no worker runs, or that too few do."""
+
+SILENT = timedelta(minutes=3)
+
+
+class DatabaseCheck:
+    name = "database"
+    is_needed = True
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def check(self) -> str:
+        async with self._database.connection() as connection:
+            await connection.fetchval("SELECT 1")
+        return f"{self._database.borrowed} of {self._database.pool_size} connections in use"
+
+
+class MigrationsCheck:
+    name = "migrations"
+    is_needed = True
+
+    def __init__(self, database: Database, head: str) -> None:
+        self._database = database
+        self._head = head
+
+    async def check(self) -> str:
+        async with self._database.connection() as connection:
+            found = await revision_of(connection)
+        if found != self._head:
+            raise NotHealthy(f"at {found}, this version needs {self._head}")
+        return f"at {found}"
+
+
+class WorkerCheck:
+    """Whether somebody delivers events and runs jobs; there are jobs that run every minute."""
+
+    name = "worker"
+    is_needed = False
+
+    def __init__(self, vitals: "PostgresVitals") -> None:
+        self._vitals = vitals
+
+    async def check(self) -> str:
+        signs = await self._vitals.read()
+        if signs.outbox_oldest_s > LATE.total_seconds():
+            raise NotHealthy(f"deliveries are behind by {signs.outbox_oldest_s:.0f} s")
+        if signs.last_job_started_s is None:
+            raise NotHealthy("no job has run yet")
+        if signs.last_job_started_s > SILENT.total_seconds():
+            raise NotHealthy(f"no job has run for {signs.last_job_started_s:.0f} s")
+        return f"{signs.outbox_waiting} messages waiting"
+
+
+class PostgresVitals:
+    """Reads figures with three short queries."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._outbox = PostgresOutbox(database, clock)
+        self._operations = PostgresOperationsQueries(database, clock)
+
+    async def read(self) -> VitalSigns:
+        outbox, jobs = await self._outbox.state(), await self._operations.job_states()
+        started = [state.last_started_at for state in jobs.values()]
+        return VitalSigns(
+            connections_borrowed=self._database.borrowed,
+            connections_max=self._database.pool_size,
+            outbox_waiting=outbox.waiting,
+            outbox_dead=outbox.dead,
+            outbox_oldest_s=self._age(outbox.oldest_waiting_since),
+            last_job_started_s=min((self._age(at) for at in started if at is not None), default=None),
+            job_lag_s={name: self._age(state.waiting_since) for name, state in jobs.items()},
+        )
+
+    def _age(self, since: datetime | None) -> float:
+        return 0.0 if since is None else max((self._clock.now() - since).total_seconds(), 0.0)

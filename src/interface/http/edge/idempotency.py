@@ -1,0 +1,184 @@
+"""Requests that may arrive twice: an Idempotency-Key is carried out once and answered as often as it comes."""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from tempfile import SpooledTemporaryFile
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from application.core.identity.authenticate import Caller
+from application.core.kernel.receipts import Receipts, StoredReply
+from application.core.kernel.request_context import RequestKey, current_request, enter_request
+from domain.core.kernel.errors import DomainError, Malformed, Unavailable
+from interface.http.caller import BEARER
+from interface.http.edge.bodies import ClientGone
+from interface.http.edge.sending import send_refusal
+from interface.http.edge.wire_types import App, Message, Receive, Scope, Send
+
+HEADER = b"idempotency-key"
+KEYED_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+SECRET_REPLY = "secret_reply"  # noqa: S105 - the name of a mark
+"""`opt={SECRET_REPLY: True}` marks a handler whose reply holds tokens or the like, which must not be stored."""
+
+REPLY_BYTES_MAX = 1024 * 1024
+SPOOL_BYTES = 1024 * 1024
+CHUNK_BYTES = 64 * 1024
+KEPT_HEADERS = frozenset({b"content-type", b"location", b"retry-after", b"www-authenticate", b"allow"})
+
+_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
+
+_log = structlog.get_logger("soko.http")
+
+
+class KeyMalformed(Malformed):
+    """An Idempotency-Key has 1 to 255 visible ASCII characters."""
+
+    code = "kernel.key_malformed"
+
+
+class Idempotency:
+    """Runs a request with a key under a receipt, or answers what was answered before.
+
+    The key belongs to the account of the token, or to the network address where nobody is signed in. A token that is
+    not valid is left to the application to refuse.
+    """
+
+    def __init__(self, app: App, *, receipts: Receipts, authenticate: Callable[[str], Caller]) -> None:
+        self._app = app
+        self._receipts = receipts
+        self._authenticate = authenticate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, run it under its key, or replay."""
+        if scope["type"] != "http" or scope["method"] not in KEYED_METHODS:
+            await self._app(scope, receive, send)
+            return
+        keys = [value for name, value in scope["headers"] if name == HEADER]
+        if not keys:
+            await self._app(scope, receive, send)
+            return
+        try:
+            if len(keys) != 1 or not _KEY.fullmatch(keys[0]):
+                raise KeyMalformed
+            owner = self._owner(scope)
+            if owner is None:
+                await self._app(scope, receive, send)
+                return
+            with SpooledTemporaryFile(max_size=SPOOL_BYTES) as body:
+                fingerprint = await _keep_body(scope, receive, body)
+                opened = await self._receipts.open(owner, keys[0].decode("ascii"), fingerprint)
+                if isinstance(opened, StoredReply):
+                    await _replay(opened, send)
+                else:
+                    await self._run(opened, scope, _given(body, receive), send)
+        except DomainError as error:
+            await send_refusal(send, error)
+        except ClientGone:
+            return
+
+    def _owner(self, scope: Any) -> str | None:
+        authorization = next((value for name, value in scope["headers"] if name == b"authorization"), None)
+        if authorization is None:
+            return f"address:{current_request().ip}"
+        text = authorization.decode("latin-1")
+        if text[: len(BEARER)].lower() != BEARER:
+            return None
+        try:
+            return f"account:{self._authenticate(text[len(BEARER) :].strip()).account_id}"
+        except DomainError:
+            return None
+
+    async def _run(self, receipt_id: UUID, scope: Any, receive: Receive, send: Send) -> None:
+        enter_request(replace(current_request(), key=RequestKey(receipt_id)))
+        reply = _Reply()
+        try:
+            await self._app(scope, receive, reply.take)
+        except BaseException:
+            await self._close(receipt_id, None, is_refusal=True)  # free, unless its effect was committed
+            raise
+        handler = scope.get("route_handler")
+        is_secret = bool(handler is not None and handler.opt.get(SECRET_REPLY))
+        await self._close(receipt_id, None if is_secret else reply.stored(), is_refusal=reply.status >= 400)
+        await reply.send_on(send)
+
+    async def _close(self, receipt_id: UUID, reply: StoredReply | None, *, is_refusal: bool) -> None:
+        closing = asyncio.ensure_future(self._receipts.close(receipt_id, reply, is_refusal=is_refusal))
+        try:
+            await asyncio.shield(closing)
+        except Unavailable as error:
+            # the effect, if any, is marked in its own transaction; repeats are told so once the lease is over
+            _log.warning("receipt_not_closed", exc_info=error)
+
+
+class _Reply:
+    """The reply of the application, held back until it is stored."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self._messages: list[Message] = []
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body = bytearray()
+
+    async def take(self, message: Message) -> None:
+        self._messages.append(message)
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self._headers = [(name.lower(), value) for name, value in message["headers"]]
+        elif message["type"] == "http.response.body":
+            self._body += message.get("body", b"")
+
+    def stored(self) -> StoredReply | None:
+        """Return what to keep; None for a reply that is too large to be kept."""
+        if len(self._body) > REPLY_BYTES_MAX:
+            return None
+        kept = {name.decode(): value.decode("latin-1") for name, value in self._headers if name in KEPT_HEADERS}
+        return StoredReply(self.status, kept, bytes(self._body))
+
+    async def send_on(self, send: Send) -> None:
+        for message in self._messages:
+            await send(message)
+
+
+async def _replay(reply: StoredReply, send: Send) -> None:
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
+    headers += [(b"content-length", b"%d" % len(reply.body)), (b"idempotency-replayed", b"true")]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body, "more_body": False})
+
+
+async def _keep_body(scope: Any, receive: Receive, body: "SpooledTemporaryFile[bytes]") -> bytes:
+    """Put the body aside and return the fingerprint of the request. Raises ClientGone, TooLarge."""
+    digest = hashlib.sha256()
+    for part in (scope["method"].encode(), scope.get("raw_path") or scope["path"].encode(), scope["query_string"]):
+        digest.update(b"%d:" % len(part) + part)
+    while True:
+        message: Any = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        digest.update(chunk)
+        await asyncio.to_thread(body.write, chunk) if len(chunk) + body.tell() > SPOOL_BYTES else body.write(chunk)
+        if not message.get("more_body"):
+            body.seek(0)
+            return digest.digest()
+
+
+def _given(body: "SpooledTemporaryFile[bytes]", receive: Receive) -> Receive:
+    """Return a `receive` that gives the body that was put aside, then whatever the connection says."""
+    is_given = False
+
+    async def give() -> Any:
+        nonlocal is_given
+        if is_given:
+            return await receive()
+        chunk = body.read(CHUNK_BYTES)
+        is_given = len(chunk) < CHUNK_BYTES
+        return {"type": "http.request", "body": chunk, "more_body": not is_given}
+
+    return give

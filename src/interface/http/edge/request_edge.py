@@ -1,0 +1,238 @@
+"""The outermost layer: who asks from where under which trace, the log line, the headers of every reply, and HEAD."""
+
+import ipaddress
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeAlias
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+import structlog
+
+from application.core.kernel.ports import IdSource
+from application.core.kernel.request_context import RequestContext, current_request, enter_request
+from domain.core.kernel.errors import DomainError, Malformed
+from interface.http.edge.sending import send_body, send_refusal
+from interface.http.edge.wire_types import App, Message, Receive, Scope, Send
+from interface.http.errors import CODE_BY_STATUS, DETAIL_BY_STATUS, PROBLEM_JSON, document
+
+USER_AGENT_LENGTH_MAX = 300
+PATH_LENGTH_MAX = 2_048
+QUERY_LENGTH_MAX = 8_192
+FORWARDED_HOPS_MAX = 10
+
+HEALTH_PATHS = "/health/"
+"""Probes come by address, not by name."""
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_log = structlog.get_logger("soko.access")
+
+
+class HostRefused(Malformed):
+    """This server does not answer to that host name."""
+
+    code = "kernel.host_refused"
+
+
+class AddressMalformed(Malformed):
+    """The address of the request cannot be read."""
+
+    code = "kernel.address_malformed"
+
+
+class RequestMeter(Protocol):
+    """Counts what was answered."""
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None: ...
+
+
+class RequestEdge:
+    """Wraps the whole application. Nothing that fails inside leaves without a reply in our own form."""
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        ids: IdSource,
+        meter: RequestMeter,
+        trusted_proxies: Iterable[str] = (),
+        allowed_hosts: Iterable[str] = (),
+        is_https: bool = False,
+        elapsed: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._app = app
+        self._ids = ids
+        self._meter = meter
+        self._trusted = tuple(ipaddress.ip_network(each, strict=False) for each in trusted_proxies)
+        self._hosts = frozenset(host.lower() for host in allowed_hosts)
+        self._elapsed = elapsed
+        self._reply_headers = [
+            (b"x-content-type-options", b"nosniff"),
+            (b"x-frame-options", b"DENY"),
+            (b"referrer-policy", b"no-referrer"),
+            (b"cross-origin-opener-policy", b"same-origin"),
+        ]
+        if is_https:
+            self._reply_headers.append((b"strict-transport-security", b"max-age=31536000; includeSubDomains"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        headers: list[tuple[bytes, bytes]] = list(scope["headers"])
+        context = self._context(scope, headers)
+        enter_request(context)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        await self._answer(scope, receive, send, headers, context.trace_id)
+
+    async def _answer(
+        self, scope: Any, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]], trace_id: str
+    ) -> None:
+        started_at, status, is_head = self._elapsed(), 0, scope["method"] == "HEAD"
+        method: str = scope["method"]
+
+        async def send_dressed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = self._dressed(list(message["headers"]), trace_id)
+            elif is_head and message["type"] == "http.response.body":
+                if message.get("more_body"):
+                    return
+                message["body"] = b""
+            await send(message)
+
+        inner = {**scope, "method": "GET"} if is_head else scope  # routes know GET only; the body is left out above
+        try:
+            self._check(scope, headers)
+            await self._app(inner, receive, send_dressed)
+        except DomainError as error:
+            if status:
+                raise
+            await send_refusal(send_dressed, error)
+        except Exception as error:
+            _log.error("request_failed", exc_info=error)
+            if status:
+                raise  # the head of a reply is out already: cutting the connection is all that is left
+            body = msgspec.json.encode(document(500, CODE_BY_STATUS[500], DETAIL_BY_STATUS[500]))
+            await send_body(send_dressed, 500, body, {"content-type": PROBLEM_JSON})
+        finally:
+            seconds = self._elapsed() - started_at
+            route = inner.get("path_template") or "unmatched"
+            self._meter.answered(method, route, status, seconds)
+            _log.info(
+                "answered",
+                method=method,
+                route=route,
+                status=status,
+                ms=round(seconds * 1000, 1),
+                actor=str(current_request().actor_id or current_request().actor_label),
+            )
+
+    def _dressed(self, headers: list[tuple[bytes, bytes]], trace_id: str) -> list[tuple[bytes, bytes]]:
+        headers = [(name, _with_head(value)) if name.lower() == b"allow" else (name, value) for name, value in headers]
+        present = {name.lower() for name, _ in headers}
+        headers += [each for each in self._reply_headers if each[0] not in present]
+        if b"cache-control" not in present:
+            headers.append((b"cache-control", b"no-store"))
+        if b"content-security-policy" not in present:
+            headers.append((b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"))
+        headers.append((b"x-request-id", trace_id.encode("ascii")))
+        return headers
+
+    def _check(self, scope: Any, headers: list[tuple[bytes, bytes]]) -> None:
+        """Raise what is wrong with the address of a request, whatever its route."""
+        path, query = scope["path"], scope["query_string"]
+        if len(path) > PATH_LENGTH_MAX or len(query) > QUERY_LENGTH_MAX:
+            raise AddressMalformed("The address is too long.")
+        raw_path = scope.get("raw_path") or b""
+        if "\x00" in path or b"%" in raw_path:
+            _require_text(raw_path)
+        if query:
+            _require_text(query)
+        if self._hosts and not path.startswith(HEALTH_PATHS):
+            hosts = [value for name, value in headers if name == b"host"]
+            if len(hosts) != 1 or _host_name(hosts[0]) not in self._hosts:
+                raise HostRefused
+
+    def _context(self, scope: Any, headers: Sequence[tuple[bytes, bytes]]) -> RequestContext:
+        found = {name: value for name, value in headers if name in _WANTED}
+        agent = found.get(b"user-agent")
+        return RequestContext(
+            trace_id=self._trace_id(found),
+            actor_label="anonymous",
+            ip=self._client(scope, headers),
+            user_agent=_plain(agent)[:USER_AGENT_LENGTH_MAX] if agent else None,
+        )
+
+    def _trace_id(self, found: dict[bytes, bytes]) -> str:
+        parent = _TRACEPARENT.fullmatch(_plain(found.get(b"traceparent", b"")))
+        if parent is not None and parent[1].strip("0"):
+            return parent[1]
+        asked = _plain(found.get(b"x-request-id", b""))
+        return asked if _REQUEST_ID.fullmatch(asked) else self._ids.new().hex
+
+    def _client(self, scope: Any, headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+        """Return the address of the nearest peer that is no proxy of ours; what is further away can be made up."""
+        peer = scope.get("client")
+        address = _address(peer[0]) if peer else None
+        if address is None or not self._is_trusted(address):
+            return None if address is None else str(address)
+        hops = ",".join(_plain(value) for name, value in headers if name == b"x-forwarded-for").split(",")
+        for hop in reversed(hops[-FORWARDED_HOPS_MAX:]):
+            named = _address(hop.strip())
+            if named is None:
+                break
+            address = named
+            if not self._is_trusted(named):
+                break
+        return str(address)
+
+    def _is_trusted(self, address: IpAddress) -> bool:
+        return any(address in network for network in self._trusted)
+
+
+def _with_head(allow: bytes) -> bytes:
+    return allow.replace(b"GET", b"GET, HEAD", 1) if b"GET" in allow and b"HEAD" not in allow else allow
+
+
+_WANTED = frozenset({b"traceparent", b"x-request-id", b"user-agent"})
+
+
+def _plain(value: bytes) -> str:
+    return _CONTROL.sub("", value.decode("latin-1"))
+
+
+def _address(text: str) -> IpAddress | None:
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found
+
+
+def _host_name(value: bytes) -> str:
+    host = value.decode("latin-1").lower()
+    if host.startswith("["):
+        return host.partition("]")[0].lstrip("[")
+    return host.partition(":")[0].rstrip(".")
+
+
+def _require_text(raw: bytes) -> None:
+    decoded = unquote_to_bytes(raw)
+    if b"\x00" in decoded:
+        raise AddressMalformed
+    try:
+        decoded.decode("utf-8")
+    except UnicodeDecodeError:
+        raise AddressMalformed from None
