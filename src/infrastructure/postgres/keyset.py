@@ -6,7 +6,7 @@ Ids are UUIDv7, so the order of ids is the order of creation: one column is the 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -18,21 +18,46 @@ from infrastructure.postgres.statements import Connection, Statement
 
 View = TypeVar("View")
 
+Cut: TypeAlias = Callable[[Select[Any], ColumnElement[Any]], Select[Any]]
+"""Narrows a query to the page: from the edge on, in order, so many rows."""
+
 _AFTER, _BEFORE = b"a", b"b"
 
 
 class KeysetList:
-    """A list query, compiled once for its first page, a later one and an earlier one."""
+    """A list query, compiled once for its first page, a later one and an earlier one.
 
-    def __init__(self, query: Select[Any], key: ColumnElement[Any], *, newest_first: bool = True) -> None:
+    Where the planner would read everything before it cuts (a union), give a function instead of the query: it gets the
+    cut, to narrow each part by its own column of the same name, and the whole.
+    """
+
+    def __init__(
+        self, query: Select[Any] | Callable[[Cut], Select[Any]], key: ColumnElement[Any], *, newest_first: bool = True
+    ) -> None:
         self._key = key.key
         limit = bindparam("limit_rows", type_=BigInteger)
         edge = bindparam("edge", type_=key.type)
-        onward, backward = (key.desc(), key.asc()) if newest_first else (key.asc(), key.desc())
-        is_after, is_before = (key < edge, key > edge) if newest_first else (key > edge, key < edge)
-        self._first = Statement(query.order_by(onward).limit(limit))
-        self._after = Statement(query.where(is_after).order_by(onward).limit(limit))
-        self._before = Statement(query.where(is_before).order_by(backward).limit(limit))
+
+        def onward(column: ColumnElement[Any]) -> ColumnElement[Any]:
+            return column.desc() if newest_first else column.asc()
+
+        def backward(column: ColumnElement[Any]) -> ColumnElement[Any]:
+            return column.asc() if newest_first else column.desc()
+
+        def first(part: Select[Any], column: ColumnElement[Any]) -> Select[Any]:
+            return part.order_by(onward(column)).limit(limit)
+
+        def after(part: Select[Any], column: ColumnElement[Any]) -> Select[Any]:
+            return first(part.where(column < edge if newest_first else column > edge), column)
+
+        def before(part: Select[Any], column: ColumnElement[Any]) -> Select[Any]:
+            is_before = column > edge if newest_first else column < edge
+            return part.where(is_before).order_by(backward(column)).limit(limit)
+
+        def statement(cut: Cut) -> Statement:
+            return Statement(cut(query, key) if isinstance(query, Select) else query(cut))
+
+        self._first, self._after, self._before = statement(first), statement(after), statement(before)
 
     async def fetch(
         self, connection: Connection, page: Page, read: Callable[[asyncpg.Record], View], /, **values: object

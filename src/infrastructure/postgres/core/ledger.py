@@ -37,10 +37,10 @@ LEDGER_REFUSALS: Mapping[str, type[DomainError]] = {
 _LOCK = Statement(
     text(
         "WITH wanted AS MATERIALIZED ("
-        "  SELECT account FROM unnest(:accounts) AS w(account) ORDER BY account"
+        "  SELECT account, owner FROM unnest(:accounts, :owners) AS w(account, owner) ORDER BY account"
         "), fresh AS ("
-        "  INSERT INTO ledger_balances AS b (account, currency, balance, changed_at)"
-        "  SELECT account, :currency, 0, :now FROM wanted ORDER BY account"
+        "  INSERT INTO ledger_balances AS b (account, currency, balance, owner_id, changed_at)"
+        "  SELECT account, :currency, 0, owner, :now FROM wanted ORDER BY account"
         "  ON CONFLICT (account, currency) DO UPDATE SET balance = b.balance WHERE false"
         "  RETURNING account"
         "), locked AS ("
@@ -52,6 +52,7 @@ _LOCK = Statement(
         "  UNION ALL SELECT NULL, NULL, reference FROM ledger_transfers WHERE reference = ANY(:references)"
     ).bindparams(
         bindparam("accounts", type_=ARRAY(TEXT)),
+        bindparam("owners", type_=ARRAY(UUID)),
         bindparam("references", type_=ARRAY(TEXT)),
         bindparam("currency", type_=TEXT),
         bindparam("now", type_=INSTANT),
@@ -169,7 +170,7 @@ class PostgresLedger:
 
     async def _lock(self, accounts: Iterable[AccountRef], currency: str, references: Iterable[str]) -> None:
         wanted = {
-            account.name
+            account.name: account.owner
             for account in accounts
             if account.floor is not Floor.NONE and (account.name, currency) not in self._balances
         }
@@ -177,7 +178,8 @@ class PostgresLedger:
         while wanted or unseen:
             rows = await _LOCK.fetch(
                 self._unit.connection,
-                accounts=sorted(wanted),
+                accounts=list(wanted),
+                owners=list(wanted.values()),
                 currency=currency,
                 references=sorted(unseen),
                 now=self._unit.clock.now(),
@@ -190,7 +192,7 @@ class PostgresLedger:
                 else:
                     self._balances[row["account"], currency] = row["balance"]
             # what is left was inserted and committed by another unit after our snapshot: locked by now, read next time
-            wanted = {name for name in wanted if (name, currency) not in self._balances}
+            wanted = {name: owner for name, owner in wanted.items() if (name, currency) not in self._balances}
 
     async def _post_one(self, transfer: Transfer) -> Transfer:
         earlier = self._posted.get(transfer.reference)
