@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import structlog
 
+from application.core.kernel.ports import Clock
 from infrastructure.local.disk_storage import DiskObjectStorage
 from infrastructure.local.health import FolderCheck
 from infrastructure.local.postgres import EmbeddedPostgres
@@ -196,10 +197,19 @@ async def open_runtime(settings: Settings, url: str) -> AsyncIterator[Runtime]:
 
 
 async def real_adapters(
-    settings: Settings, *, database: Database, subscriptions: SubscriptionList, resources: AsyncExitStack
+    settings: Settings,
+    *,
+    database: Database,
+    subscriptions: SubscriptionList,
+    resources: AsyncExitStack,
+    clock: Clock | None = None,
 ) -> Adapters:
-    """Make the real adapters; what has to be closed is pushed on `resources`. Raises SettingsRefused."""
-    clock, ids, secret = SystemClock(), UuidV7Source(), settings.secret_key.encode()
+    """Make the real adapters; what has to be closed is pushed on `resources`. Raises SettingsRefused.
+
+    Tests bring a `clock` of their own, so that the real adapters read it too.
+    """
+    clock = clock or SystemClock()
+    ids, secret = UuidV7Source(), settings.secret_key.encode()
     passwords = Argon2PasswordHasher()
     resources.callback(passwords.close)
     try:
