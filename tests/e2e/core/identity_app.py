@@ -47,6 +47,7 @@ class IdentityApp:
     hasher: PlainPasswordHasher
     revocations: PostgresRevocations
     code_desk: CodeDesk
+    use_cases: Any
 
     async def post(self, path: str, body: object = None, *, token: str | None = None, **more: Any) -> httpx.Response:
         return await self.http.post(path, json=body, headers=bearer(token), **more)
@@ -79,6 +80,9 @@ class IdentityApp:
         reply = await self.post("/api/auth/login", {"username": login, "password": password})
         assert reply.status_code == 200, reply.text
         return dict(reply.json())
+
+    def use_case(self, name: str) -> Any:
+        return getattr(self.use_cases, name)
 
     async def rows(self, sql: str, *arguments: object) -> list[Any]:
         async with self.database.connection() as connection:
@@ -163,6 +167,7 @@ async def identity_app(
                 hasher=hasher,
                 revocations=revocations,
                 code_desk=CodeDesk(hasher=codes, ids=ids, policies=policies),
+                use_cases=area.use_cases,
             )
     finally:
         await database.close()

@@ -45,7 +45,7 @@ _NAMED = Statement(
     .where(
         _A.is_active,
         _A.id != bindparam("viewer"),
-        literal("admin") != func.all(_A.roles),
+        func.array_position(_A.roles, "admin").is_(None),
         _MATCHES,
         ~select(literal(1))
         .where(
@@ -64,7 +64,7 @@ _ACTIVE_WANTED = bindparam("active", type_=_A.is_active.type)
 _USERS = KeysetList(
     select(accounts).where(
         or_(_LIKE.is_(None), _MATCHES, _A.verified_email.ilike(_LIKE), _A.claimed_email.ilike(_LIKE)),
-        or_(_ROLE_WANTED.is_(None), func.any(_A.roles) == _ROLE_WANTED),
+        or_(_ROLE_WANTED.is_(None), func.array_position(_A.roles, _ROLE_WANTED).is_not(None)),
         or_(_ACTIVE_WANTED.is_(None), _A.is_active == _ACTIVE_WANTED),
     ),
     _A.id,
