@@ -1,0 +1,80 @@
+"""`make bench`: measure soko and its floor side by side. `make bench ARGS="--help"` lists what can be chosen."""
+
+import argparse
+import asyncio
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.bench import Plan, WrongAnswer, run
+from benchmarks.contenders import ServerFailed
+from benchmarks.data import Scale
+from benchmarks.flows import FLOWS
+from benchmarks.load.generators import LoadFailed, find_generator
+
+RESULTS = Path(__file__).parent / "results"
+QUICK_DIVISOR = 50
+QUICK_CROWD = 64
+
+
+def main() -> int:
+    """Run the command line and return its exit status: 0 when every answer was right, 1 when one was not."""
+    keys = [flow.key for flow in FLOWS]
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--flows", default=",".join(keys), help="which flows, such as P1,P3 (default: all)")
+    parser.add_argument("--rounds", type=int, default=3, help="measured rounds of each contender (default: 3)")
+    parser.add_argument("--seconds", type=float, default=6, help="length of a round (default: 6)")
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--crowd", type=int, default=256, help="connections of the last round (default: 256)")
+    parser.add_argument("--generator", choices=("auto", "wrk", "k6"), default="auto")
+    parser.add_argument("--quick", action="store_true", help="few rows, short rounds: to see that it works")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for latest.json and latest.md")
+    chosen = parser.parse_args()
+    wanted = chosen.flows.split(",")
+    if unknown := set(wanted) - set(keys):
+        parser.error(f"no such flow: {', '.join(sorted(unknown))}")
+    plan = Plan(
+        scale=Scale().divided_by(QUICK_DIVISOR) if chosen.quick else Scale(),
+        flows=wanted,
+        rounds=1 if chosen.quick else chosen.rounds,
+        round_s=1 if chosen.quick else chosen.seconds,
+        warm_up_s=1 if chosen.quick else 2,
+        connections=chosen.connections,
+        many_connections=QUICK_CROWD if chosen.quick else chosen.crowd,
+    )
+    try:
+        measured = asyncio.run(_measure(plan, chosen.generator))
+    except (WrongAnswer, ServerFailed, LoadFailed) as error:
+        _say(f"no result: {error}")
+        return 1
+    report.write(measured, chosen.results)
+    print(report.as_markdown(measured))
+    return 0
+
+
+async def _measure(plan: Plan, generator_name: str) -> dict[str, object]:
+    generator = await find_generator(generator_name)
+    measured = await run(plan, generator, _say)
+    return {
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {**report.machine(), "postgres": measured["postgres"], "generator": generator.name},
+        "plan": {
+            "rounds": plan.rounds,
+            "round_s": plan.round_s,
+            "connections": plan.connections,
+            "many_connections": plan.many_connections,
+            "rows": asdict(plan.scale),
+        },
+        "soko_start_s": measured["soko_start_s"],
+        "flows": measured["flows"],
+    }
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,279 @@
+"""Run the flows against all contenders in turn, and check that what was answered is what happened."""
+
+import asyncio
+import http.client
+import json
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import asyncpg
+
+from benchmarks import contenders, data
+from benchmarks.contenders import Contender
+from benchmarks.flows import FLOWS, Flow, Market
+from benchmarks.load.generators import Call, Generator, Load
+from infrastructure.local.postgres import EmbeddedPostgres
+from infrastructure.postgres.migrations import Migrations
+
+DATABASE = "bench"
+POSTGRES_SETTINGS = {
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "shared_buffers": "512MB",
+    "effective_cache_size": "2GB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "30min",  # checkpoints stand between the rounds instead
+    "random_page_cost": "1.1",
+    "jit": "off",
+}
+SECRET = "a secret of the benchmark, known to both servers"
+CALLBACK_SECRET = "another secret of the benchmark"
+ISSUER = "https://bench.soko.example"
+
+
+class WrongAnswer(Exception):
+    """A contender was fast and wrong; no figure of it is worth anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How long and how often is measured."""
+
+    scale: data.Scale
+    flows: Sequence[str]
+    rounds: int
+    round_s: float
+    warm_up_s: float
+    connections: int
+    many_connections: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One contender under load once."""
+
+    load: Load
+    cpu_s_per_1000: float | None
+
+
+@dataclass(slots=True)
+class Measured:
+    """All rounds of one contender in one flow."""
+
+    rounds: list[Round] = field(default_factory=list)
+    crowded: Load | None = None
+    """With many connections."""
+    rss_mib: float | None = None
+
+    def figures(self) -> dict[str, Any]:
+        """Return the medians."""
+        costs = [each.cpu_s_per_1000 for each in self.rounds if each.cpu_s_per_1000 is not None]
+        assert self.crowded is not None
+        return {
+            "rps": round(median(each.load.rps for each in self.rounds), 1),
+            "p50_ms": round(median(each.load.p50_ms for each in self.rounds), 3),
+            "p99_ms": round(median(each.load.p99_ms for each in self.rounds), 3),
+            "cpu_s_per_1000": round(median(costs), 3) if costs else None,
+            "rss_mib": None if self.rss_mib is None else round(self.rss_mib, 1),
+            "requests": sum(each.load.requests for each in self.rounds),
+            "rps_of_rounds": [round(each.load.rps, 1) for each in self.rounds],
+            "crowded": {
+                "rps": round(self.crowded.rps, 1),
+                "p99_ms": round(self.crowded.p99_ms, 1),
+                "max_ms": round(self.crowded.max_ms, 1),
+            },
+        }
+
+
+class Bench:
+    """The database, the servers and the generator of one run."""
+
+    def __init__(
+        self, plan: Plan, generator: Generator, connection: asyncpg.Connection, market: Market, folder: Path
+    ) -> None:
+        self.plan = plan
+        self.market = market
+        self._generator = generator
+        self._connection = connection
+        self._folder = folder
+
+    async def measure(
+        self, flow: Flow, servers: Sequence[Contender], say: Callable[[str], None]
+    ) -> dict[str, dict[str, Any]]:
+        """Return the figures of each server. Raises WrongAnswer."""
+        await self._compare_replies(flow, servers)
+        measured = {server.name: Measured() for server in servers}
+        subjects = self._subjects(flow, turns=len(servers) * (self.plan.rounds + 2))
+        for server in servers:
+            await self._round(flow, server, next(subjects), seconds=self.plan.warm_up_s)
+        for number in range(self.plan.rounds):
+            order = servers if number % 2 == 0 else list(reversed(servers))
+            for server in order:
+                one = await self._round(flow, server, next(subjects), seconds=self.plan.round_s)
+                measured[server.name].rounds.append(one)
+                say(f"{flow.key} {server.name}: {one.load.rps:,.0f}/s, p99 {one.load.p99_ms:.1f} ms")
+        for server in servers:
+            crowd = await self._round(
+                flow, server, next(subjects), seconds=self.plan.round_s / 2, connections=self.plan.many_connections
+            )
+            measured[server.name].crowded = crowd.load
+            measured[server.name].rss_mib = server.usage().rss_mib
+        for fault, query in flow.faults.items():
+            found = await self._connection.fetchval(query)
+            if found:
+                raise WrongAnswer(f"{flow.key}: {found} {fault}")
+        return {name: each.figures() for name, each in measured.items()}
+
+    def _subjects(self, flow: Flow, *, turns: int) -> Any:
+        """Yield (first, count) for each turn: a range of its own where subjects are used up."""
+        if flow.supply is None:
+            while True:
+                yield 1, 0
+        count = (flow.supply(self.market.scale) - len(FLOWS)) // turns
+        for turn in range(turns):
+            yield 1 + len(FLOWS) + turn * count, count  # the first few are for comparing replies
+
+    async def _round(
+        self,
+        flow: Flow,
+        server: Contender,
+        subjects: tuple[int, int],
+        *,
+        seconds: float,
+        connections: int | None = None,
+    ) -> Round:
+        calls = flow.calls(self.market, *subjects)
+        for statement in (*flow.reset, "CHECKPOINT"):
+            await self._connection.execute(statement)
+        rows_before, used_before = await self._rows(flow), server.usage()
+        load = await self._generator.send(
+            server.address,
+            calls,
+            connections=connections or self.plan.connections,
+            seconds=seconds,
+            is_cyclic=flow.supply is None,
+            folder=self._folder,
+        )
+        used = server.usage()
+        if load.failures or not load.requests:
+            raise WrongAnswer(f"{flow.key} {server.name}: {load.failures} failures\n{server.log_tail()}")
+        await self._check_rows(flow, server, load, rows_before, connections or self.plan.connections)
+        cost = None
+        if used.cpu_s is not None and used_before.cpu_s is not None:
+            cost = (used.cpu_s - used_before.cpu_s) / load.requests * 1000
+        return Round(load=load, cpu_s_per_1000=cost)
+
+    async def _rows(self, flow: Flow) -> Mapping[str, int]:
+        return {
+            table: await self._connection.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608  our own tables
+            for table in flow.effects
+        }
+
+    async def _check_rows(
+        self, flow: Flow, server: Contender, load: Load, before: Mapping[str, int], connections: int
+    ) -> None:
+        """Compare rows with replies. Requests that were cut off at the end may have been carried out."""
+        if not flow.effects:
+            return
+        async with asyncio.timeout(30):
+            added: dict[str, int] = {}
+            while True:  # until what was cut off has ended
+                last, after = added, await self._rows(flow)
+                added = {table: after[table] - before[table] for table in flow.effects}
+                if added == last:
+                    break
+                await asyncio.sleep(0.2)
+        done = next(iter(added.values())) // next(iter(flow.effects.values()))
+        expected = {table: done * each for table, each in flow.effects.items()}
+        if not load.requests <= done <= load.requests + connections or added != expected:
+            raise WrongAnswer(f"{flow.key} {server.name}: {load.requests} replies, but these rows: {added}")
+
+    async def _compare_replies(self, flow: Flow, servers: Sequence[Contender]) -> None:
+        """See that all answer one request with the same form of JSON. Raises WrongAnswer."""
+        forms = {}
+        for number, server in enumerate(servers, start=1):
+            call = flow.calls(self.market, number, 1)[0]
+            status, body = await asyncio.to_thread(_ask, server.address, call)
+            if status != 200:
+                raise WrongAnswer(f"{flow.key} {server.name} answers {status}: {body[:500]!r}\n{server.log_tail()}")
+            forms[server.name] = form_of(json.loads(body))
+        if len({json.dumps(form, sort_keys=True) for form in forms.values()}) > 1:
+            raise WrongAnswer(f"{flow.key}: the replies differ in form: {json.dumps(forms, indent=1)}")
+
+
+def form_of(value: Any) -> Any:
+    """Return the names and types of a JSON value, without what it says."""
+    if isinstance(value, dict):
+        return {name: form_of(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [form_of(value[0]), len(value)] if value else []
+    return type(value).__name__
+
+
+def _ask(address: str, call: Call) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(address, timeout=30)
+    try:
+        connection.request(call.method, call.path, body=call.body or None, headers=dict(call.headers))
+        reply = connection.getresponse()
+        return reply.status, reply.read()
+    finally:
+        connection.close()
+
+
+@asynccontextmanager
+async def seeded_database(
+    scale: data.Scale, say: Callable[[str], None]
+) -> AsyncIterator[tuple[EmbeddedPostgres, Path]]:
+    """Start a PostgreSQL of our own with production's settings, and fill it; all of it is deleted afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="soko-bench-"))
+    postgres = EmbeddedPostgres(folder / "postgres", options=POSTGRES_SETTINGS)
+    try:
+        await asyncio.to_thread(postgres.start)
+        await asyncio.to_thread(postgres.create_database, DATABASE)
+        await Migrations(contenders.ROOT / "alembic", postgres.url(DATABASE)).upgrade()
+        say(f"seeding {scale.open_tasks:,} open tasks, {scale.wallets:,} wallets, {scale.payments:,} payments ...")
+        await data.seed(postgres.asyncpg_dsn(DATABASE), scale)
+        yield postgres, folder
+    finally:
+        await asyncio.to_thread(postgres.remove)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def run(plan: Plan, generator: Generator, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure, and return the flows and facts of the report. Raises WrongAnswer, ServerFailed, LoadFailed."""
+    async with seeded_database(plan.scale, say) as (postgres, folder):
+        dsn = postgres.asyncpg_dsn(DATABASE)
+        market = Market(scale=plan.scale, secret=SECRET, issuer=ISSUER, callback_secret=CALLBACK_SECRET)
+        servers = [contenders.soko(dsn, market, folder), contenders.floor(dsn, market)]
+        connection = await asyncpg.connect(dsn)
+        try:
+            for server in servers:
+                await server.start(folder)
+            bench = Bench(plan, generator, connection, market, folder)
+            flows: dict[str, Any] = {}
+            for flow in FLOWS:
+                if flow.key in plan.flows:
+                    figures = await bench.measure(flow, servers, say)
+                    flows[flow.key] = summary_of(flow, figures)
+                    ratio = flows[flow.key]["ratio"]["floor"]
+                    say(f"{flow.key}: {ratio:.2f} of the floor (target {flow.target})")
+            version = await connection.fetchval("SHOW server_version")
+        finally:
+            for server in servers:
+                await server.stop()
+            await connection.close()
+        return {"flows": flows, "postgres": version, "soko_start_s": round(servers[0].start_s, 2)}
+
+
+def summary_of(flow: Flow, figures: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return a flow as the report has it."""
+    ours = figures["soko"]["rps"]
+    ratios = {name: round(ours / each["rps"], 3) for name, each in figures.items() if name != "soko"}
+    return {"title": flow.title, **figures, "ratio": ratios, "target": {"floor": flow.target}}
