@@ -1,0 +1,85 @@
+"""Tell whether this process can serve: each thing it needs is looked at, all at once, for two seconds at most."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+CHECK_S_MAX = 2.0
+
+
+class NotHealthy(Exception):
+    """What was looked at answers, but not as it should; the message says how. It is shown to everybody."""
+
+
+class HealthCheck(Protocol):
+    """One thing to look at. Promises: raises when it cannot be used; what it says names no secret and no address."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether nothing can be served without it."""
+        ...
+
+    async def check(self) -> str:
+        """Return a word or two about how it is. Raises NotHealthy, or anything."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    name: str
+    is_ok: bool
+    is_needed: bool
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadHealth:
+    checks: Sequence[HealthCheck]
+    elapsed: Callable[[], float] = time.monotonic
+
+    async def __call__(self) -> list[CheckResult]:
+        """Return a result for each check, in their order."""
+        return list(await asyncio.gather(*(self._result(check) for check in self.checks)))
+
+    async def _result(self, check: HealthCheck) -> CheckResult:
+        started_at, is_ok = self.elapsed(), False
+        try:
+            async with asyncio.timeout(CHECK_S_MAX):
+                detail, is_ok = await check.check(), True
+        except NotHealthy as error:
+            detail = str(error)
+        except TimeoutError:
+            detail = "no answer in time"
+        except Exception:
+            detail = "cannot be used"
+        seconds = self.elapsed() - started_at
+        return CheckResult(name=check.name, is_ok=is_ok, is_needed=check.is_needed, detail=detail, seconds=seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VitalSigns:
+    """Figures for monitoring, taken at one moment. Ages in seconds."""
+
+    connections_borrowed: int
+    connections_max: int
+    outbox_waiting: int
+    outbox_dead: int
+    outbox_oldest_s: float
+    job_lag_s: Mapping[str, float]
+    last_job_started_s: float | None
+    """None when no job ever ran."""
+
+
+@runtime_checkable  # the framework looks at what it hands to a controller
+class Vitals(Protocol):
+    """Reads the vital signs."""
+
+    async def read(self) -> VitalSigns:
+        """Return the figures. Raises Unavailable."""
+        ...
