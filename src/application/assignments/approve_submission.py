@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from application.assignments.ports import AssignmentsUnitOfWork
+from application.assignments.ports import AssignmentsUnitOfWork, ReviewLoad
 from application.assignments.queries import (
     AssignmentView,
     Person,
@@ -63,12 +63,10 @@ class ApproveSubmission:
         """Return what was approved. Raises SubmissionNotFound, NothingToReview, SubmissionChanged, OwnWork."""
         async with self.unit_of_work() as uow:
             review = await uow.submissions.get_for_review(submission_or_task_id)
-            task = review.task
-            if task.status is TaskStatus.COMPLETED and review.submission is not None:
+            task, submission = review.task, current_work(review)
+            if task.status is TaskStatus.COMPLETED:
                 done = Approval(
-                    review.submission,
-                    await uow.releases.of_task(task.id),
-                    await uow.ratings.get(review.submission.writer_id),
+                    submission, await uow.releases.of_task(task.id), await uow.ratings.get(submission.writer_id)
                 )
             else:
                 done = await self.approve(uow, task, admin_id=admin_id, version=version, note=note)
@@ -136,6 +134,13 @@ class ApproveSubmission:
             )
         )
         return release
+
+
+def current_work(review: ReviewLoad) -> Submission:
+    """Return the work that the task waits with, or was completed by. Raises NothingToReview for work of an earlier claim."""
+    if review.submission is None or review.submission.id != review.task.submission_id:
+        raise NothingToReview
+    return review.submission
 
 
 async def pay_writer(

@@ -1,7 +1,7 @@
 """Cancel a task.
 
 - The student: freely before a claim, and within `free_return` of one while nothing was delivered; then in progress.
-- An administrator: any visible or running task, with a reason, audited.
+- An administrator: any visible or running task, with a reason, audited; work that waited for review is refused with it.
 - The escrow goes back to the student; a writer's claim ends without cost, and his quota comes back
   (assignments.admin_end_gives_back).
 """
@@ -14,7 +14,7 @@ from application.assignments.queries import AssignmentsQueries, AssignmentView
 from application.assignments.settle_escrow import settle_escrow
 from application.assignments.terms import task_terms
 from application.core.kernel.ports import AuditEntry, Clock, IdSource, Policies
-from domain.assignments.task import Claim, TaskId, TaskNotFound
+from domain.assignments.task import Claim, Stage, TaskId, TaskNotFound
 from domain.core.kernel.ids import AccountId
 
 
@@ -61,7 +61,12 @@ class CancelTaskAsAdmin:
         async with self.unit_of_work() as uow:
             task = await uow.tasks.get(task_id)
             held_before, claim, status_before = task.held, task.claim, task.status
-            cancelled = task.cancel_by_admin(reason=reason, now=self.clock.now())
+            now = self.clock.now()
+            if claim is not None and task.stage is Stage.REVIEW:
+                work = await uow.submissions.of_claim(claim.id)
+                if work is not None:
+                    work.reject(reason, now=now)
+            cancelled = task.cancel_by_admin(reason=reason, now=now)
             await end_claim_without_cost(uow, claim)
             await settle_escrow(uow, task, held_before, ids=self.ids, clock=self.clock)
             uow.record(cancelled)

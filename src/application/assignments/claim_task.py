@@ -41,8 +41,11 @@ class ClaimTask:
             load = await uow.tasks.get_for_claim(task_id, writer_id)
             task, writer = load.task, load.writer
             case = ClaimCase(task=task, writer=writer, is_blocked=load.is_blocked, terms=terms, now=now)
-            if task.is_held_by(writer_id):
+            work = None
+            if task.claim is not None and task.is_held_by(writer_id):
                 the_two_are_not_blocked(case)
+                if task.version:
+                    work = await uow.submissions.of_claim(task.claim.id)
             else:
                 may_claim(case)
                 uow.record(
@@ -51,6 +54,9 @@ class ClaimTask:
                 writer.count_claim(now)
                 await uow.commit()
             view = assignment_view(
-                task, uow.tasks.labels_of(task), writer=Person(id=writer_id, username=load.writer_name)
+                task,
+                uow.tasks.labels_of(task),
+                writer=Person(id=writer_id, username=load.writer_name),
+                submission=work,
             )
         return ClaimedTask(view, writer.quota(terms, now))

@@ -36,6 +36,7 @@ class ApproveTask:
 
     async def __call__(self, command: ApproveTaskCommand) -> AssignmentView:
         """Return the task. Raises TaskNotFound, WrongState, BudgetCannotRise, BudgetOutOfRange, InsufficientFunds."""
+        asked_at = self.clock.now()
         async with self.unit_of_work() as uow:
             task = await uow.tasks.get(command.task_id)
             if not task.is_approved_already(command.budget):
@@ -43,6 +44,7 @@ class ApproveTask:
                 approved = task.approve(
                     budget=command.budget,
                     seen_revision=command.revision,
+                    asked_at=asked_at,
                     terms=task_terms(self.policies),
                     now=self.clock.now(),
                 )

@@ -16,6 +16,8 @@ from application.assignments.terms import task_terms
 from application.core.files.receive_files import IncomingFile, ReceiveFiles
 from application.core.kernel.ports import Clock, IdSource, Policies
 from domain.assignments.task import TaskId, TaskNotFound
+from domain.core.files.file import FileTooLarge
+from domain.core.files.policies import FILE_COUNT_MAX
 from domain.core.kernel.ids import AccountId, FileId
 from domain.core.kernel.money import Money
 
@@ -44,7 +46,9 @@ class EditTask:
     ids: IdSource
 
     async def __call__(self, command: EditTaskCommand) -> AssignmentView:
-        """Return the task. Raises TaskNotFound, WrongState, BudgetOutOfRange, DueTooSoon, InsufficientFunds."""
+        """Return the task. Raises TaskNotFound, WrongState, BudgetOutOfRange, DueTooSoon, InsufficientFunds,
+        FileTooLarge.
+        """
         async with (
             self.receive_files.claimed_inside(
                 command.files, purpose=STUDENT_FILES, subject=command.task_id, owner=command.student_id
@@ -63,9 +67,15 @@ class EditTask:
                 terms=task_terms(self.policies),
                 now=self.clock.now(),
             )
+            kept = 0
             for file in await uow.files.of_subject(STUDENT_FILES, task.id):
                 if file.id in command.remove_files:
                     uow.files.remove(file)
+                else:
+                    kept += 1
+            limit = self.policies.value(FILE_COUNT_MAX)
+            if kept + len(files) > limit:
+                raise FileTooLarge(f"A task has at most {limit} files.", limit=limit)
             uow.files.add(*files)
             await settle_escrow(uow, task, held_before, ids=self.ids, clock=self.clock)
             uow.record(edited)

@@ -1,11 +1,19 @@
-"""End plans whose 30 days are over; running claims are left alone (assignments.plan_end_keeps_claims)."""
+"""End plans whose 30 days are over.
 
+- Running claims are left alone (assignments.plan_end_keeps_claims).
+- A writer is told only where nothing followed: a plan that was prolonged or upgraded ends without a word.
+"""
+
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from application.assignments.ports import AssignmentsUnitOfWork
-from application.assignments.queries import AssignmentsQueries
+from application.assignments.queries import AssignmentsQueries, DuePlan
 from application.core.kernel.ports import Clock
+from domain.core.kernel.errors import Unavailable
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,14 +23,26 @@ class ExpirePlans:
     clock: Clock
 
     async def __call__(self, batch_max: int) -> int:
-        """Return how many plans were looked at, at most `batch_max`."""
-        now = self.clock.now()
-        due = await self.queries.expired_plans(now=now, limit=batch_max)
-        for subscription_id in due:
-            async with self.unit_of_work() as uow:
-                subscription = await uow.subscriptions.get(subscription_id)
-                expired = subscription.expire(now=now)
-                if expired is not None:
-                    uow.record(expired)
-                    await uow.commit()
-        return len(due)
+        """Return how many plans were handled, at most `batch_max`; one that fails does not stop the rest."""
+        handled = 0
+        for due in await self.queries.expired_plans(now=self.clock.now(), limit=batch_max):
+            try:
+                await self._expire(due)
+            except Unavailable:
+                raise
+            except Exception:
+                _log.exception("plan_not_expired", extra={"subscription": str(due.subscription_id)})
+            else:
+                handled += 1
+        return handled
+
+    async def _expire(self, due: DuePlan) -> None:
+        async with self.unit_of_work() as uow:
+            writer = await uow.writers.get(due.writer_id)
+            subscription = await uow.subscriptions.get(due.subscription_id)
+            expired = subscription.expire(now=self.clock.now())
+            if expired is None:
+                return
+            if writer.plan is None or writer.plan.subscription_id == subscription.id:
+                uow.record(expired)
+            await uow.commit()

@@ -23,14 +23,15 @@ class FollowSuspension:
         """React to AccountSuspended."""
         assert isinstance(event, AccountSuspended)
         async with self.unit_of_work() as uow:
-            for task_id in await uow.tasks.held_by(event.account_id):
-                task = await uow.tasks.get(task_id)
+            # all tasks before the writer, as everywhere: who holds a task may wait for its writer
+            held = [await uow.tasks.get(task_id) for task_id in await uow.tasks.held_by(event.account_id)]
+            for task in held:
                 released = task.release_of_suspended(event.account_id, now=self.clock.now())
                 if released is not None:
                     claim, returned = released
                     await end_claim_without_cost(uow, claim)
                     uow.record(returned)
-            await uow.tasks.hide_open_tasks(event.account_id, hidden=True)
+            await uow.tasks.follow_student(event.account_id)
             uow.done(delivery)
             await uow.commit()
 
@@ -43,6 +44,6 @@ class FollowReinstatement:
         """React to AccountReinstated."""
         assert isinstance(event, AccountReinstated)
         async with self.unit_of_work() as uow:
-            await uow.tasks.hide_open_tasks(event.account_id, hidden=False)
+            await uow.tasks.follow_student(event.account_id)
             uow.done(delivery)
             await uow.commit()

@@ -74,8 +74,8 @@ class TaskRepository(Protocol):
         """Return the tasks that a writer holds, in the order of ids, not locked."""
         ...
 
-    async def hide_open_tasks(self, student_id: AccountId, *, hidden: bool) -> None:
-        """Take a student's tasks from the list of open ones, or put them back."""
+    async def follow_student(self, student_id: AccountId) -> None:
+        """Hide a student's unended tasks while his account is shut, and show them while it is open."""
         ...
 
 
@@ -99,7 +99,11 @@ class ReviewLoad:
 
 
 class SubmissionRepository(Protocol):
-    """Submissions. Promises: they change only while their task is locked, so locking the task locks them."""
+    """Submissions. Promises (tests/contract/assignments/repositories.py):
+
+    - they change only while their task is locked, so locking the task locks them;
+    - `get_for_review` shows what was committed while it waited for that lock, the files of a new version too.
+    """
 
     def add(self, submission: Submission) -> None: ...
 
@@ -108,7 +112,7 @@ class SubmissionRepository(Protocol):
         ...
 
     async def get_for_review(self, submission_or_task_id: UUID) -> ReviewLoad:
-        """Return a submission by its own id or its task's, with the task, the writer and his rating locked.
+        """Return a submission by its own id or the latest of its task's, with the task, the writer and his rating locked.
 
         Raises SubmissionNotFound.
         """

@@ -107,6 +107,14 @@ class DueReminder:
     due_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuePlan:
+    """A bought plan whose time is over."""
+
+    subscription_id: SubscriptionId
+    writer_id: AccountId
+
+
 class AssignmentsQueries(Protocol):
     """Reads of the vertical. Promises: each is one round trip; lists are stable while rows are added."""
 
@@ -148,7 +156,7 @@ class AssignmentsQueries(Protocol):
         """Return open tasks past their due time, or approved before `open_since` without one."""
         ...
 
-    async def expired_plans(self, *, now: datetime, limit: int) -> Sequence[SubscriptionId]: ...
+    async def expired_plans(self, *, now: datetime, limit: int) -> Sequence[DuePlan]: ...
 
     async def due_reminders(self, *, now: datetime, limit: int) -> Sequence[DueReminder]:
         """Return what people should be reminded of and were not yet."""

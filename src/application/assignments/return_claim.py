@@ -34,7 +34,7 @@ class ReturnClaim:
             )
             writer.close_claim()
             if was_early:
-                writer.return_early(claim.day, now)
+                writer.return_early(claim.day)
             uow.record(returned)
             await uow.commit()
             view = assignment_view(task, uow.tasks.labels_of(task), writer=None)

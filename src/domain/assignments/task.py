@@ -339,12 +339,16 @@ class Task:
     # -- administrators --
 
     def approve(
-        self, *, budget: Money | None, seen_revision: int | None, terms: TaskTerms, now: datetime
+        self, *, budget: Money | None, seen_revision: int | None, asked_at: datetime, terms: TaskTerms, now: datetime
     ) -> TaskApproved:
         """Let writers see the task, at a lower budget or with one where none was given. Raises WrongState,
         BudgetCannotRise (rule assignments.admin_may_only_lower), BudgetOutOfRange.
+
+        An approval never covers text it did not see: neither a later revision than the one named, nor an edit that came
+        after the administrator had asked, at `asked_at`.
         """
-        if self.status is not TaskStatus.PENDING_APPROVAL or seen_revision not in (None, self.revision):
+        was_seen = self.updated_at <= asked_at if seen_revision is None else seen_revision == self.revision
+        if self.status is not TaskStatus.PENDING_APPROVAL or not was_seen:
             raise self.wrong_state()
         set_budget = None
         if budget is not None and budget != self.budget:
@@ -445,7 +449,7 @@ class Task:
 
         Raises NotClaimHolder, ClaimExpired, AlreadyCompleted.
         """
-        if self.status is TaskStatus.COMPLETED:
+        if self.completed_by == writer_id:
             raise AlreadyCompleted
         claim = self._claim_of(writer_id)
         if self.stage is not Stage.REVIEW and claim.has_expired_at(now):

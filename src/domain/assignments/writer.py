@@ -46,7 +46,7 @@ class Writer:
     used: int
     open_claims: int
     free_return_day: date | None
-    """The business day on which an early return gave quota back."""
+    """The business day whose quota an early return gave back."""
 
     def used_on(self, day: date) -> int:
         """Return the claims that count on a business day."""
@@ -92,9 +92,8 @@ class Writer:
         if self.day == claim_day and self.used > 0:
             self.used -= 1
 
-    def return_early(self, claim_day: date, now: datetime) -> None:
-        """Give the quota back once a day (rule assignments.return_is_free_early)."""
-        today = business_date(now)
-        if self.free_return_day != today:
+    def return_early(self, claim_day: date) -> None:
+        """Give a day's quota back, once for each day (rule assignments.return_is_free_early)."""
+        if self.day == claim_day and self.free_return_day != claim_day:
             self.give_back(claim_day)
-            self.free_return_day = today
+            self.free_return_day = claim_day

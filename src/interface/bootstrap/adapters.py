@@ -37,6 +37,7 @@ from application.core.payments.ports import (
 )
 from application.core.payments.queries import DailyFiguresWriter, PaymentQueries
 from application.core.payments.simulation import PaymentSimulator
+from application.core.payments.withdrawal_ports import WithdrawalQueries, WithdrawalsUnitOfWork
 from application.core.reputation.ports import RatingQueries
 
 
@@ -67,6 +68,8 @@ class Adapters:
     ledger_seals: LedgerSeals
     ledger_units: Callable[[], EarningsUnitOfWork]
     wallet_queries: WalletQueries
+    withdrawal_queries: WithdrawalQueries
+    withdrawals_units: Callable[[], WithdrawalsUnitOfWork]
     callback_inbox: CallbackInbox
     daily_figures: DailyFiguresWriter
     gateways: Gateways

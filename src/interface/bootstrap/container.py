@@ -14,10 +14,12 @@ from interface.bootstrap.assignments import assignments_area
 from interface.bootstrap.core.audit import audit_area
 from interface.bootstrap.core.files import files_area
 from interface.bootstrap.core.identity import identity_area
-from interface.bootstrap.core.ledger import ledger_area, open_wallet
+from interface.bootstrap.core.ledger import ledger_area, open_wallet, wallet_in_profile
 from interface.bootstrap.core.notifications import notifications_area
 from interface.bootstrap.core.operations import operations_area
 from interface.bootstrap.core.payments import payments_area
+from interface.bootstrap.core.withdrawals import withdrawals_area
+from interface.bootstrap.core.reputation import rating_in_profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,17 @@ def build(adapters: Adapters, subscriptions: SubscriptionList) -> Server:
             tokens=adapters.access_tokens, revocations=adapters.revocations, clock=adapters.clock
         ),
         areas=(
-            identity_area(adapters, registration_steps=(open_wallet,)),
+            identity_area(
+                adapters,
+                registration_steps=(open_wallet,),
+                profile_parts=(wallet_in_profile(adapters), rating_in_profile(adapters)),
+            ),
             files_area(adapters),
             notifications_area(adapters),
             audit_area(adapters),
             ledger_area(adapters),
             payments_area(adapters),
+            withdrawals_area(adapters),
             assignments_area(adapters),
             operations_area(adapters, timetable),
         ),

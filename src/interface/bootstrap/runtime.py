@@ -43,6 +43,7 @@ from infrastructure.postgres.core.reputation import PostgresRatingQueries
 from infrastructure.postgres.core.revocations import PostgresRevocations
 from infrastructure.postgres.core.unit_of_work import PostgresCoreUnitOfWork
 from infrastructure.postgres.core.wallet_queries import PostgresWalletQueries
+from infrastructure.postgres.core.withdrawals import PostgresWithdrawalQueries
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.migrations import Migrations, head_of
 from infrastructure.queue.broker import InProcessBroker
@@ -257,6 +258,8 @@ async def real_adapters(
         ledger_seals=PostgresLedgerSeals(database, clock),
         ledger_units=core_unit,
         wallet_queries=PostgresWalletQueries(database),
+        withdrawal_queries=PostgresWithdrawalQueries(database),
+        withdrawals_units=core_unit,
         callback_inbox=PostgresCallbackInbox(database),
         daily_figures=payment_queries,
         gateways=gateways,

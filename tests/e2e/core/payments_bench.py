@@ -219,18 +219,20 @@ async def payments_bench(database_url: str, *, pool_size: int = 5) -> AsyncItera
     # on the loop of the test itself, so that the pool and the provider live on one loop
     asgi: Any = app
     transport = httpx.ASGITransport(asgi)
-    async with httpx.AsyncClient(transport=transport, base_url="http://soko.test") as client:
-        yield PaymentsBench(
-            app=app,
-            client=client,
-            database=database,
-            gateway=gateway,
-            clock=clock,
-            policies=policies,
-            tokens=tokens,
-            adapters=adapters,
-            use_cases=area.use_cases,
-            jobs={job.name: job.run for job in area.jobs},
-        )
-    assert database.borrowed == 0
-    await database.close()
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://soko.test") as client:
+            yield PaymentsBench(
+                app=app,
+                client=client,
+                database=database,
+                gateway=gateway,
+                clock=clock,
+                policies=policies,
+                tokens=tokens,
+                adapters=adapters,
+                use_cases=area.use_cases,
+                jobs={job.name: job.run for job in area.jobs},
+            )
+        assert database.borrowed == 0
+    finally:
+        await database.close()

@@ -19,6 +19,7 @@ from tests.fakes.core.files import InMemoryFiles
 from tests.fakes.core.ledger import InMemoryEarningsHolds, InMemoryLedger
 from tests.fakes.core.notifications import InMemoryMails, InMemoryNotices, InMemoryPreferences
 from tests.fakes.core.system import FixedClock, SequentialIds
+from tests.fakes.core.withdrawals import InMemoryWithdrawals
 
 Unit = TypeVar("Unit", bound="InMemoryCoreUnitOfWork")
 
@@ -162,6 +163,10 @@ class InMemoryCoreUnitOfWork:
     @cached_property
     def earnings_holds(self) -> InMemoryEarningsHolds:
         return InMemoryEarningsHolds(self)
+
+    @cached_property
+    def withdrawals(self) -> InMemoryWithdrawals:
+        return InMemoryWithdrawals(self)
 
     @cached_property
     def files(self) -> InMemoryFiles:

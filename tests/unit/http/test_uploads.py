@@ -194,8 +194,6 @@ async def test_files_over_the_limits_of_a_request_are_refused(
 
 
 async def test_too_much_text_is_refused(client: httpx.AsyncClient) -> None:
-    response = await client.post("/tasks", content=b'"' + b"x" * 900_000, headers={"content-type": "application/json"})
-    assert response.status_code == 400
     for body in (form(*[part("n", b"v")] * 200), form(part("title", b"T"), part("n", b"v", extra="X: " + "y" * 9_000))):
         response = await send(client, body)
         assert (response.status_code, response.json()["code"]) == (413, "kernel.too_large")
@@ -221,7 +219,6 @@ async def test_large_files_wait_on_the_disk_and_are_closed_after_use(client: htt
         ({"title": "T", "budget": {"amount": "1" * 25}}, "budget.amount"),
         ({"title": "T", "budget": {}}, "budget.amount"),
         ({"title": "T", "tags": [1]}, "tags[0]"),
-        ({"title": "T\0"}, "body"),
     ],
 )
 async def test_a_field_that_breaks_its_schema_is_named(

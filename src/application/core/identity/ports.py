@@ -13,6 +13,7 @@ from domain.core.identity.account import Account
 from domain.core.identity.blocks import Block
 from domain.core.identity.codes import CodePurpose, OneTimeCode
 from domain.core.identity.contacts import ContactKind
+from domain.core.identity.roles import Role
 from domain.core.identity.sign_ins import EndReason, SignIn
 from domain.core.kernel.errors import TooOften
 from domain.core.kernel.ids import AccountId
@@ -156,10 +157,13 @@ class ProfileKind(StrEnum):
 
 
 class ProfilePart(Protocol):
-    """What another module adds to replies about people. Promises: one query for all of them; no contacts in PUBLIC."""
+    """What another module adds to replies about people. Promises: one query for all of them; no contacts in PUBLIC.
+
+    `people` names each with the roles that the reply shows.
+    """
 
     async def __call__(
-        self, kind: ProfileKind, account_ids: Sequence[AccountId]
+        self, kind: ProfileKind, people: Mapping[AccountId, frozenset[Role]]
     ) -> Mapping[AccountId, Mapping[str, object]]: ...
 
 

@@ -8,10 +8,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 from application.core.identity.authenticate import Caller
 from application.core.kernel.ports import AuditEntry, Clock, Policies
 from application.core.operations.ports import OperationsUnitOfWork, PolicyRow
+from domain.core.kernel.policies import Policy
 from domain.core.operations.settings import PolicyRegister, start_of_change
 
 
@@ -43,7 +45,7 @@ class ChangePolicy:
                 AuditEntry(
                     action="CHANGE_POLICY",
                     target=f"policy:{policy.name}",
-                    before={"value": self.policies.value(policy)},
+                    before={"value": str(self.policies.value(cast("Policy[int]", policy)))},
                     after={"value": value, "valid_from": valid_from.isoformat()},
                     reason=command.reason,
                 )

@@ -30,3 +30,7 @@ def rate_and_date(value: str) -> tuple[Decimal, str]:
     """Return the rate in shillings per dollar and its ISO date."""
     rate, _, day = value.partition("@")
     return Decimal(rate), day
+
+
+WITHDRAWAL_MINIMUM = number_policy("withdrawals.minimum", 100_00, "KES cents", minimum=1)
+CHANGED_DESTINATION_WAIT = number_policy("withdrawals.changed_destination_wait", 72, "h", maximum=720)

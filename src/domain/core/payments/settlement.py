@@ -195,6 +195,7 @@ class Settle:
             subject=f"payment:{self.intent.reference}",
             legs=legs,
             posted_at=self.now,
+            holder=self.intent.payer,
         )
 
     def _case(self, kind: CaseKind, *, booked: Money | None = None, **facts: str) -> PaymentCase:

@@ -24,6 +24,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from application.assignments.queries import (
     AssignmentView,
     ClaimView,
+    DuePlan,
     DueReminder,
     Person,
     PlanView,
@@ -179,7 +180,9 @@ _PLAN = Statement(
         " w.free_return_day, w.subscription_id, w.plan, w.plan_worth, w.plan_starts_at, w.plan_ends_at,"
         " COALESCE(r.points, 0) AS points,"
         " (SELECT i.reference FROM writer_subscriptions AS s JOIN payment_intents AS i ON i.id = s.intent_id"
-        "  WHERE s.writer_id = p.id AND s.state = 'pending') AS pending_reference"
+        "  WHERE s.writer_id = p.id AND s.state = 'pending' AND i.status = 'open' AND EXISTS (SELECT"
+        "  FROM payment_attempts AS a WHERE a.intent_id = i.id"
+        "  AND a.status IN ('created', 'sending', 'pending', 'unknown', 'review'))) AS pending_reference"
         " FROM (SELECT :wanted AS id) AS p LEFT JOIN writers AS w ON w.account_id = p.id"
         " LEFT JOIN ratings AS r ON r.account_id = p.id"
     ).bindparams(bindparam("wanted", type_=UUID))
@@ -210,7 +213,7 @@ _EXPIRED_TASKS = Statement(
     )
 )
 _EXPIRED_PLANS = Statement(
-    select(writer_subscriptions.c.id)
+    select(writer_subscriptions.c.id, writer_subscriptions.c.writer_id)
     .where(
         writer_subscriptions.c.state == literal_column("'active'"), writer_subscriptions.c.ends_at <= bindparam("now")
     )
@@ -223,7 +226,7 @@ _DUE_REMINDERS = Statement(
         " SELECT format('claim:%s:due_24h:%s', claim_id, claim_rounds) AS key, 'claim_due_24h' AS kind,"
         "  claim_writer_id AS recipient, id AS subject_id, title, claim_due_at AS due_at"
         " FROM tasks WHERE claim_id IS NOT NULL AND stage <> 'review'"
-        "  AND claim_due_at > :now AND claim_due_at <= :now + interval '24 hours'"
+        "  AND claim_due_at > :now + interval '1 hour' AND claim_due_at <= :now + interval '24 hours'"
         " UNION ALL SELECT format('claim:%s:due_1h:%s', claim_id, claim_rounds), 'claim_due_1h',"
         "  claim_writer_id, id, title, claim_due_at"
         " FROM tasks WHERE claim_id IS NOT NULL AND stage <> 'review'"
@@ -354,11 +357,13 @@ class PostgresAssignmentsQueries:
             rows = await _EXPIRED_TASKS.fetch(connection, now=now, open_since=open_since, limit_rows=limit)
         return [TaskId(row["id"]) for row in rows]
 
-    async def expired_plans(self, *, now: datetime, limit: int) -> Sequence[SubscriptionId]:
+    async def expired_plans(self, *, now: datetime, limit: int) -> Sequence[DuePlan]:
         """Return purchases whose time is over."""
         async with self._database.connection() as connection:
             rows = await _EXPIRED_PLANS.fetch(connection, now=now, limit_rows=limit)
-        return [SubscriptionId(row["id"]) for row in rows]
+        return [
+            DuePlan(subscription_id=SubscriptionId(row["id"]), writer_id=AccountId(row["writer_id"])) for row in rows
+        ]
 
     async def due_reminders(self, *, now: datetime, limit: int) -> Sequence[DueReminder]:
         """Return what people should be reminded of and were not yet."""

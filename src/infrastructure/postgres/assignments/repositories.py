@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import asyncpg
-from sqlalchemy import Column, Table, bindparam, insert, or_, select, text, update
+from sqlalchemy import Column, Table, bindparam, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
 from application.assignments.ports import ClaimLoad, ReviewLoad, TaskFile, TaskLabels
@@ -53,9 +53,12 @@ _FILES_OF_TASK = (
 )
 """A task's files as arrays, or NULL."""
 
-_TASK_AND_LABELS = (
-    "t.*, (SELECT a.username FROM accounts AS a WHERE a.id = t.student_id) AS student_name,"
-    f" {_FILES_OF_TASK} AS files"
+_TASK_AND_LABELS = ", ".join(
+    (
+        "t.*",
+        "(SELECT a.username FROM accounts AS a WHERE a.id = t.student_id) AS student_name",
+        f"{_FILES_OF_TASK} AS files",
+    )
 )
 _WRITER = (
     "w.account_id, w.day, w.used, w.open_claims, w.free_return_day, w.subscription_id, w.plan, w.plan_worth,"
@@ -80,7 +83,10 @@ def _new(row: Mapping[str, object]) -> dict[str, object]:
     return {f"new_{name}": value for name, value in row.items()}
 
 
-_GET_TASK = _query(f"SELECT {_TASK_AND_LABELS} FROM tasks AS t WHERE t.id = :task_id FOR UPDATE OF t", task_id=UUID)
+_GET_TASK = _query(
+    f"SELECT {_TASK_AND_LABELS} FROM tasks AS t WHERE t.id = :task_id FOR UPDATE OF t",  # noqa: S608 - constants only
+    task_id=UUID,
+)
 _GET_FOR_CLAIM = _query(
     f"SELECT {_TASK_AND_LABELS}, {_WRITER}, {_WRITER_POINTS},"  # noqa: S608 - constants of this module only
     " (SELECT a.username FROM accounts AS a WHERE a.id = w.account_id) AS writer_name,"
@@ -98,13 +104,11 @@ _MAKE_WRITER = Statement(
     insert_or(writers).values(account_id=bindparam("account_id"), used=0, open_claims=0).on_conflict_do_nothing()
 )
 _HELD_BY = Statement(select(tasks.c.id).where(tasks.c.claim_writer_id == bindparam("writer_id")).order_by(tasks.c.id))
-_HIDE = Statement(
-    update(tasks)
-    .where(
-        tasks.c.student_id == bindparam("of_student"),
-        or_(tasks.c.status == "APPROVED", tasks.c.status == "PENDING_APPROVAL"),
-    )
-    .values(is_hidden=bindparam("hidden"))
+# what the account is now decides, not the event that was heard: events may be late, and arrive in any order
+_FOLLOW_STUDENT = _query(
+    "UPDATE tasks SET is_hidden = NOT a.is_active FROM accounts AS a WHERE a.id = :student_id AND student_id = a.id"
+    " AND status NOT IN ('COMPLETED', 'CANCELLED', 'EXPIRED') AND is_hidden = a.is_active",
+    student_id=UUID,
 )
 _ADD_TASK = Statement(insert(tasks))
 _SAVE_TASK = _update_by_key(tasks, tasks.c.id)
@@ -122,8 +126,8 @@ _SAVE_CLAIM = Statement(
 _SAVE_WRITER = _update_by_key(writers, writers.c.account_id)
 _SUBMISSION_OF_CLAIM = Statement(select(submissions).where(submissions.c.claim_id == bindparam("wanted_claim")))
 _SUBMISSION_OF_TASK = Statement(select(submissions).where(submissions.c.id == bindparam("wanted")))
-# A review locks the task, its writer and his rating; the submission changes under the lock of its task only. A row that
-# waited for the lock is read again by PostgreSQL, what is joined without a lock is not: the caller compares versions.
+# The task is locked first, under whose lock the others change: what PostgreSQL locks after a wait it reads again, so all
+# four rows are as of now. The files of a version that was committed during the wait are not seen: the caller asks again.
 _GET_FOR_REVIEW = _query(
     f"SELECT {_TASK_AND_LABELS}, {_WRITER}, r.points,"  # noqa: S608 - constants of this module only
     " (SELECT a.username FROM accounts AS a WHERE a.id = s.writer_id) AS writer_name,"
@@ -135,7 +139,7 @@ _GET_FOR_REVIEW = _query(
     "  WHERE v.submission_id = s.id AND v.number = s.version) AS work_files"
     " FROM submissions AS s JOIN tasks AS t ON t.id = s.task_id JOIN writers AS w ON w.account_id = s.writer_id"
     " JOIN ratings AS r ON r.account_id = s.writer_id"
-    " WHERE s.id = :submission_id FOR UPDATE OF t, w, r",
+    " WHERE s.id = :submission_id FOR UPDATE OF t, w, r, s",
     submission_id=UUID,
 )
 _SUBMISSION_TO_REVIEW = _query(
@@ -237,9 +241,9 @@ class PostgresTasks:
         """Return the tasks that a writer holds, in the order of ids, not locked."""
         return [TaskId(row["id"]) for row in await _HELD_BY.fetch(self._unit.connection, writer_id=writer_id)]
 
-    async def hide_open_tasks(self, student_id: AccountId, *, hidden: bool) -> None:
-        """Take a student's tasks from the list of open ones, or put them back."""
-        await _HIDE.execute(self._unit.connection, of_student=student_id, hidden=hidden)
+    async def follow_student(self, student_id: AccountId) -> None:
+        """Hide a student's tasks while his account is shut, and show them while it is open."""
+        await _FOLLOW_STUDENT.execute(self._unit.connection, student_id=student_id)
 
     def stage(self, batch: WriteBatch) -> None:
         """Write the tasks that are new or changed, and the claims that began or ended."""
@@ -351,8 +355,7 @@ class PostgresSubmissions:
                 await self._unit.ratings.get(AccountId(found["writer_id"]))
             row = await _GET_FOR_REVIEW.fetch_row(connection, submission_id=found["id"])
             assert row is not None, "submissions are never deleted"
-        if row["version"] != row["s_version"] and row["submission_id"] == row["s_id"]:
-            # a newer version was committed while this waited for the lock: now that it is held, read once more
+        if row["work_files"] is None:  # every version has files: a newer one was committed during the wait for the lock
             row = await _GET_FOR_REVIEW.fetch_row(connection, submission_id=row["s_id"])
             assert row is not None, "submissions are never deleted"
         self._unit.ratings.loaded(AccountId(row["s_writer_id"]), row["points"])

@@ -25,6 +25,7 @@ from infrastructure.postgres.core.payments import (
 )
 from infrastructure.postgres.core.policies import PostgresPolicyRows
 from infrastructure.postgres.core.reputation import REPUTATION_REFUSALS, PostgresRatings
+from infrastructure.postgres.core.withdrawals import PostgresWithdrawals
 from infrastructure.postgres.unit_of_work import PostgresUnitOfWork
 
 
@@ -68,6 +69,11 @@ class PostgresCoreUnitOfWork(PostgresUnitOfWork):
     def earnings_holds(self) -> PostgresEarningsHolds:
         """Earnings in their waiting time."""
         return PostgresEarningsHolds(self)
+
+    @cached_property
+    def withdrawals(self) -> PostgresWithdrawals:
+        """Wishes to be paid out."""
+        return PostgresWithdrawals(self)
 
     @cached_property
     def files(self) -> PostgresFiles:

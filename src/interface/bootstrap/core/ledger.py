@@ -13,6 +13,7 @@ from application.core.ledger.proof import LedgerBooks, LedgerProof, LedgerSeals,
 from application.core.ledger.queries import WalletQueries
 from application.core.ledger.read_wallet import ReadEarnings, ReadWallet
 from application.core.ledger.release_earnings import ReleaseEarnings
+from application.core.ledger.wallet_in_profile import WalletInProfile
 from infrastructure.postgres.core.ledger_proof import PostgresLedgerBooks
 from infrastructure.postgres.database import Database
 from infrastructure.system.clock import SystemClock
@@ -59,6 +60,11 @@ class LedgerUseCases:
 
 open_wallet = OpenWallet()
 """What the ledger does when somebody registers."""
+
+
+def wallet_in_profile(adapters: LedgerAdapters) -> WalletInProfile:
+    """Return what the ledger adds to replies about people."""
+    return WalletInProfile(read_wallet=ReadWallet(queries=adapters.wallet_queries, clock=adapters.clock))
 
 
 def ledger_area(adapters: LedgerAdapters) -> Area:

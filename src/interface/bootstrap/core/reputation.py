@@ -1,0 +1,9 @@
+"""Wire reputation."""
+
+from application.core.reputation.rating_in_profile import RatingInProfile
+from interface.bootstrap.adapters import Adapters
+
+
+def rating_in_profile(adapters: Adapters) -> RatingInProfile:
+    """Return what reputation adds to replies about people."""
+    return RatingInProfile(queries=adapters.rating_queries)

@@ -1,0 +1,5 @@
+from tests.contract.core.withdrawals import WithdrawalsContract
+
+
+class TestPostgresWithdrawals(WithdrawalsContract):
+    pass
