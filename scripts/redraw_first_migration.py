@@ -29,7 +29,8 @@ def main() -> None:
             draw(server.url("redraw"))
         finally:
             server.remove()
-    subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", str(VERSIONS)], check=True, cwd=ROOT)
+    for tidy in (("check", "--select", "I,F811", "--fix"), ("format",)):
+        subprocess.run([sys.executable, "-m", "ruff", *tidy, "--quiet", str(VERSIONS)], check=True, cwd=ROOT)
 
 
 def draw(url: str) -> None:

@@ -575,6 +575,38 @@ def upgrade() -> None:
         postgresql_where="claim_writer_id IS NOT NULL",
     )
     op.create_table(
+        "withdrawals",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("owner_id", sa.Uuid(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("stage", sa.Text(), nullable=False),
+        sa.Column("payable_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("note", sa.Text(), nullable=True),
+        sa.Column("reference", sa.Text(), nullable=True),
+        sa.Column("decided_by", sa.Uuid(), nullable=True),
+        sa.Column("gateway", sa.Text(), nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("transaction_id", sa.Text(), nullable=True),
+        sa.Column("checkout_id", sa.Text(), nullable=True),
+        sa.Column("receipt", sa.Text(), nullable=True),
+        sa.Column("code", sa.Text(), nullable=True),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("checks", sa.Integer(), nullable=False),
+        sa.Column("next_step_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("amount > 0", name=op.f("ck_withdrawals_amount")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_withdrawals")),
+    )
+    op.create_index(
+        "ix_withdrawals_due", "withdrawals", ["next_step_at"], unique=False, postgresql_where="next_step_at IS NOT NULL"
+    )
+    op.create_index("ix_withdrawals_owner", "withdrawals", ["owner_id", "id"], unique=False)
+    op.create_index("ix_withdrawals_stage", "withdrawals", ["stage", "id"], unique=False)
+    op.create_table(
         "writer_subscriptions",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("writer_id", sa.Uuid(), nullable=False),
@@ -904,6 +936,10 @@ def downgrade() -> None:
         "ix_writer_subscriptions_ends", table_name="writer_subscriptions", postgresql_where="state = 'active'"
     )
     op.drop_table("writer_subscriptions")
+    op.drop_index("ix_withdrawals_stage", table_name="withdrawals")
+    op.drop_index("ix_withdrawals_owner", table_name="withdrawals")
+    op.drop_index("ix_withdrawals_due", table_name="withdrawals", postgresql_where="next_step_at IS NOT NULL")
+    op.drop_table("withdrawals")
     op.drop_index("ix_tasks_writer", table_name="tasks", postgresql_where="claim_writer_id IS NOT NULL")
     op.drop_index("ix_tasks_worker", table_name="tasks")
     op.drop_index("ix_tasks_student", table_name="tasks")
