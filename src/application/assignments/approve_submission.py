@@ -137,7 +137,10 @@ class ApproveSubmission:
 
 
 def current_work(review: ReviewLoad) -> Submission:
-    """Return the work that the task waits with, or was completed by. Raises NothingToReview for work of an earlier claim."""
+    """Return the work that the task waits with, or was completed by.
+
+    Raises NothingToReview for a task without work, and for work under a claim that has ended.
+    """
     if review.submission is None or review.submission.id != review.task.submission_id:
         raise NothingToReview
     return review.submission

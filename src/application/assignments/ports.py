@@ -112,7 +112,7 @@ class SubmissionRepository(Protocol):
         ...
 
     async def get_for_review(self, submission_or_task_id: UUID) -> ReviewLoad:
-        """Return a submission by its own id or the latest of its task's, with the task, the writer and his rating locked.
+        """Return a submission by its own id, or the latest by its task's; task, writer and rating are locked.
 
         Raises SubmissionNotFound.
         """

@@ -136,10 +136,8 @@ class AssignmentsQueries(Protocol):
         """Return a submission. Raises SubmissionNotFound."""
         ...
 
-    async def submissions_of_writer(self, writer_id: AccountId, page: Page) -> Listing[SubmissionView]: ...
-
-    async def submissions_for_student(self, student_id: AccountId, page: Page) -> Listing[SubmissionView]:
-        """Return the work on a student's complete tasks."""
+    async def submissions_of(self, person_id: AccountId, page: Page) -> Listing[SubmissionView]:
+        """Return the work that somebody wrote, and the work on his own tasks, newest first."""
         ...
 
     async def submissions(self, status: str | None, page: Page) -> Listing[SubmissionView]:

@@ -1,6 +1,7 @@
 """Show work to its writer, to administrators, and to the student of its task.
 
-- The student sees that work exists; its files and the list show it to him once the task is complete.
+- The student sees that work exists and what became of it; its files open to him once the task is complete.
+- The list: an administrator all; everybody else what he wrote and what was written for him.
 """
 
 import uuid
@@ -10,7 +11,6 @@ from application.assignments.queries import AssignmentsQueries, SubmissionView
 from application.core.identity.authenticate import Caller
 from application.core.kernel.ports import Listing, Page
 from domain.assignments.submission import SubmissionNotFound
-from domain.core.identity.roles import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +28,19 @@ class ReadSubmission:
     async def __call__(self, submission_id: uuid.UUID, caller: Caller) -> SeenSubmission:
         """Return the work. Raises SubmissionNotFound."""
         view = await self.queries.submission(submission_id)
-        if caller.is_admin or caller.account_id == view.writer.id:
-            return SeenSubmission(view, with_files=True)
-        if caller.account_id == view.student_id:
-            return SeenSubmission(view, with_files=view.task_is_completed)
+        if caller.is_admin or caller.account_id in (view.writer.id, view.student_id):
+            return _seen_by(caller, view)
         raise SubmissionNotFound
 
-    async def listed(self, caller: Caller, page: Page) -> Listing[SubmissionView]:
+    async def listed(self, caller: Caller, page: Page) -> Listing[SeenSubmission]:
         """Return the work that the caller may list."""
         if caller.is_admin:
-            return await self.queries.submissions(None, page)
-        if Role.WRITER in caller.roles:
-            return await self.queries.submissions_of_writer(caller.account_id, page)
-        return await self.queries.submissions_for_student(caller.account_id, page)
+            found = await self.queries.submissions(None, page)
+        else:
+            found = await self.queries.submissions_of(caller.account_id, page)
+        return Listing([_seen_by(caller, view) for view in found.results], next=found.next, previous=found.previous)
+
+
+def _seen_by(caller: Caller, view: SubmissionView) -> SeenSubmission:
+    may_open = caller.is_admin or caller.account_id == view.writer.id or view.task_is_completed
+    return SeenSubmission(view, with_files=may_open)

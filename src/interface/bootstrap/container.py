@@ -18,8 +18,8 @@ from interface.bootstrap.core.ledger import ledger_area, open_wallet, wallet_in_
 from interface.bootstrap.core.notifications import notifications_area
 from interface.bootstrap.core.operations import operations_area
 from interface.bootstrap.core.payments import payments_area
+from interface.bootstrap.core.reputation import open_rating, rating_in_profile
 from interface.bootstrap.core.withdrawals import withdrawals_area
-from interface.bootstrap.core.reputation import rating_in_profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def build(adapters: Adapters, subscriptions: SubscriptionList) -> Server:
         areas=(
             identity_area(
                 adapters,
-                registration_steps=(open_wallet,),
+                registration_steps=(open_wallet, open_rating),
                 profile_parts=(wallet_in_profile(adapters), rating_in_profile(adapters)),
             ),
             files_area(adapters),

@@ -18,6 +18,7 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
+    union_all,
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
@@ -48,7 +49,7 @@ from infrastructure.postgres.assignments.tables import (
 from infrastructure.postgres.core.files_tables import files
 from infrastructure.postgres.core.identity_tables import accounts
 from infrastructure.postgres.database import Database
-from infrastructure.postgres.keyset import KeysetList
+from infrastructure.postgres.keyset import Cut, KeysetList
 from infrastructure.postgres.statements import Statement
 from infrastructure.postgres.tables import INSTANT, TEXT, UUID
 
@@ -164,11 +165,22 @@ _WORK: Select[Any] = (
     .join(_writer_accounts, _writer_accounts.c.id == submissions.c.writer_id)
 )
 _ONE_WORK = Statement(_WORK.where(submissions.c.id == bindparam("wanted")))
-_WORK_OF_WRITER = KeysetList(_WORK.where(submissions.c.writer_id == bindparam("person", type_=UUID)), submissions.c.id)
-_WORK_FOR_STUDENT = KeysetList(
-    _WORK.where(tasks.c.student_id == bindparam("person", type_=UUID), tasks.c.status == "COMPLETED"),
-    submissions.c.id,
-)
+
+
+def _work_of_one(cut: Cut) -> Select[Any]:
+    """Return what one person wrote and what was written for him; each part stops at the page by itself."""
+    person = bindparam("person", type_=UUID)
+    written = cut(select(submissions.c.id).where(submissions.c.writer_id == person), submissions.c.id)
+    ordered = submissions.alias("ordered")
+    asked_for = cut(
+        select(ordered.c.id).join(tasks, tasks.c.id == ordered.c.task_id).where(tasks.c.student_id == person),
+        ordered.c.id,
+    )
+    found = union_all(written.subquery().select(), asked_for.subquery().select()).subquery()
+    return cut(_WORK.where(submissions.c.id.in_(select(found.c.id))), submissions.c.id)
+
+
+_WORK_OF_ONE = KeysetList(_work_of_one, submissions.c.id)
 _ALL_WORK = KeysetList(_WORK, submissions.c.id, newest_first=False)
 _WORK_BY_STATUS = KeysetList(
     _WORK.where(submissions.c.status == bindparam("status", type_=TEXT)), submissions.c.id, newest_first=False
@@ -305,15 +317,10 @@ class PostgresAssignmentsQueries:
             raise SubmissionNotFound
         return _work(row)
 
-    async def submissions_of_writer(self, writer_id: AccountId, page: Page) -> Listing[SubmissionView]:
-        """Return a writer's work, newest first."""
+    async def submissions_of(self, person_id: AccountId, page: Page) -> Listing[SubmissionView]:
+        """Return the work that somebody wrote, and the work on his own tasks, newest first."""
         async with self._database.connection() as connection:
-            return await _WORK_OF_WRITER.fetch(connection, page, _work, person=writer_id)
-
-    async def submissions_for_student(self, student_id: AccountId, page: Page) -> Listing[SubmissionView]:
-        """Return the work on a student's complete tasks, newest first."""
-        async with self._database.connection() as connection:
-            return await _WORK_FOR_STUDENT.fetch(connection, page, _work, person=student_id)
+            return await _WORK_OF_ONE.fetch(connection, page, _work, person=person_id)
 
     async def submissions(self, status: str | None, page: Page) -> Listing[SubmissionView]:
         """Return all work, oldest first."""

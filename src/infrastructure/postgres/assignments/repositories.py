@@ -125,9 +125,9 @@ _SAVE_CLAIM = Statement(
 )
 _SAVE_WRITER = _update_by_key(writers, writers.c.account_id)
 _SUBMISSION_OF_CLAIM = Statement(select(submissions).where(submissions.c.claim_id == bindparam("wanted_claim")))
-_SUBMISSION_OF_TASK = Statement(select(submissions).where(submissions.c.id == bindparam("wanted")))
-# The task is locked first, under whose lock the others change: what PostgreSQL locks after a wait it reads again, so all
-# four rows are as of now. The files of a version that was committed during the wait are not seen: the caller asks again.
+# The task is locked first, under whose lock the others change: what PostgreSQL locks after a wait it reads again, so
+# all four rows are as of now. The files of a version that was committed during the wait are not seen; then it is asked
+# once more.
 _GET_FOR_REVIEW = _query(
     f"SELECT {_TASK_AND_LABELS}, {_WRITER}, r.points,"  # noqa: S608 - constants of this module only
     " (SELECT a.username FROM accounts AS a WHERE a.id = s.writer_id) AS writer_name,"

@@ -148,9 +148,13 @@ class SubmissionController(Controller):
         read_submission: Wired[ReadSubmission],
         sign_file: Wired[SignFile],
     ) -> ListBody[SubmissionBody]:
-        """List work: a writer his own, a student the work on his complete tasks, an administrator all."""
+        """List work: a writer his own, a student the work on his tasks, an administrator all."""
         listing = await read_submission.listed(caller, page)
-        return list_body(request, listing, lambda view: SubmissionBody.of(view, sign=sign_file))
+        return list_body(
+            request,
+            listing,
+            lambda seen: SubmissionBody.of(seen.submission, sign=sign_file if seen.with_files else None),
+        )
 
     @get("/{submission_id:uuid}", operation_id="getSubmission", guards=[signed_in], status_code=HTTP_200_OK)
     async def submission(
