@@ -1,7 +1,7 @@
 """The journey of one task, and of one without a budget, through a running server.
 
-Four people, real files, and M-Pesa as the simulator plays it. Every amount is checked; the first thing that is not as it
-should be ends it.
+Four people, real files, and M-Pesa as the simulator plays it. Every amount is checked; the first thing that is not as
+it should be ends it.
 """
 
 import asyncio
@@ -272,7 +272,7 @@ class Journey:
         sums_text = ", ".join(f"{one['asset']} {one['sum']}" for one in proof["assets"])
         return (
             f"The books are balanced (all accounts together: {sums_text}). 2518.00 came in by M-Pesa, 1000.00 from the"
-            " owner; 1000.00 went out, 600.00 + 490.00 are in wallets, 210.00 + 518.00 are income, 700.00 is the platform's"
+            " owner; 1000.00 went out, 600.00 + 490.00 are in wallets, 210.00 + 518.00 are income, 700.00 is ours"
         )
 
 
