@@ -39,6 +39,7 @@ from application.core.payments.queries import DailyFiguresWriter, PaymentQueries
 from application.core.payments.simulation import PaymentSimulator
 from application.core.payments.withdrawal_ports import WithdrawalQueries, WithdrawalsUnitOfWork
 from application.core.reputation.ports import RatingQueries
+from infrastructure.local.mail_catcher import MailCatcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +93,8 @@ class Adapters:
     file_purposes: FilePurposes = field(default_factory=FilePurposes)
     """What the areas store files for; `build` fills it."""
     mail_addresses: MailAddresses
+    mail_catcher: MailCatcher | None
+    """None where mail really leaves."""
     mailer: Mailer
     notice_queries: NoticeQueries
     notices_units: Callable[[], NoticesUnitOfWork]

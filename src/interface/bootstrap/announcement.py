@@ -2,25 +2,40 @@
 
 import sys
 
+from interface.bootstrap.demo_people import PEOPLE
 from interface.bootstrap.runtime import Runtime
 
 
 def announce(runtime: Runtime) -> None:
     """Print the addresses of a server that answers."""
-    settings = runtime.settings
-    print(file=sys.stderr)
-    for label, value in lines(runtime):
-        print(f"  {label:<16}{value}", file=sys.stderr)
-    if not settings.is_production:
-        print("\n  Ctrl-C stops everything; the data stays in", settings.data_path, file=sys.stderr)
-    print(file=sys.stderr, flush=True)
+    print("\n".join(["", *lines(runtime), ""]), file=sys.stderr, flush=True)
 
 
-def lines(runtime: Runtime) -> list[tuple[str, str]]:
-    """Return what to show, as pairs of a label and an address."""
-    address = runtime.settings.address
-    return [
-        ("Soko", address),
-        ("API pages", f"{address}/api/docs"),
-        ("Health", f"{address}/health/ready"),
+def lines(runtime: Runtime) -> list[str]:
+    """Return what to show; in development also whom to sign in as, elsewhere only where the server is."""
+    settings, address = runtime.settings, runtime.settings.address
+    shown = [
+        _line("Soko", address),
+        _line("API pages", f"{address}/api/docs"),
+        _line("Health", f"{address}/health/ready"),
     ]
+    if settings.is_production:
+        return shown
+    if runtime.adapters.mail_catcher is not None:
+        shown.append(_line("Caught mail", f"http://127.0.0.1:{settings.mail_catcher_port}"))
+    shown += ["", "  Sign in as"]
+    shown += [_line(f"  {person.username}", person.password) for person in PEOPLE]
+    first = PEOPLE[1]
+    return [
+        *shown,
+        "",
+        "  Try",
+        f"    curl -X POST {address}/api/auth/login -H 'content-type: application/json' \\",
+        f"""      -d '{{"username": "{first.username}", "password": "{first.password}"}}'""",
+        "",
+        f"  Ctrl-C stops everything; the data stays in {settings.data_path}",
+    ]
+
+
+def _line(label: str, value: str) -> str:
+    return f"  {label:<16}{value}"

@@ -17,12 +17,16 @@ from application.core.ledger.proof import LedgerProof, Progress
 from domain.core.kernel.errors import DomainError
 from infrastructure.local.postgres import PostgresUnavailable
 from interface.bootstrap.settings import Settings, SettingsRefused, read_settings
+from interface.cli.assignments.demo import demo_commands
 from interface.cli.core.audit import audit_commands
 from interface.cli.core.identity import identity_commands
 from interface.cli.core.ledger import ledger_commands
 
 REFUSED = 2
 """Exit status for what the person at the keyboard can put right."""
+
+DEMO_ADMIN, DEMO_PASSWORD = "demo-admin", "Demo-baobab-1963"
+"""The administrator whom `soko demo` signs in as unless it is told another."""
 
 app = typer.Typer(
     name="soko",
@@ -79,6 +83,38 @@ def migrate(
             typer.echo(f"The database {'is now' if was_behind else 'was already'} at {migrations.head}.")
 
 
+@app.command()
+def seed() -> None:
+    """Make the accounts of the demonstration: an administrator, a student and a writer. `soko run` does it as well."""
+    from interface.bootstrap.runtime import database_of
+    from interface.bootstrap.runtime import seed as make_people
+
+    settings = _prepare()
+    if settings.is_production:
+        raise SettingsRefused("SOKO_ENVIRONMENT: the passwords of the demonstration are known, so not in production")
+    with database_of(settings) as url:
+        for person in _finish(make_people(settings, url)):
+            typer.echo(f"{person.username}  {person.password}")
+
+
+@app.command(name="mail-catcher")
+def mail_catcher(
+    smtp_port: Annotated[int, typer.Option(help="Port that mail is taken on")] = 1025,
+) -> None:
+    """Catch mail and show it on a page, for servers that run apart; `soko run` has a catcher of its own."""
+    from interface.bootstrap.runtime import catch_mail
+
+    settings = _prepare()
+    if settings.is_production:
+        raise SettingsRefused("SOKO_ENVIRONMENT: the mail catcher is refused in production")
+
+    def tell() -> None:
+        typer.echo(f"Mails are shown at http://127.0.0.1:{settings.mail_catcher_port}")
+        typer.echo(f"Send them here with EMAIL_HOST=127.0.0.1 EMAIL_PORT={smtp_port} EMAIL_USE_TLS=off")
+
+    _finish(catch_mail(settings, smtp_port, on_start=tell))
+
+
 def _prove(progress: Progress) -> LedgerProof:
     from interface.bootstrap.core.ledger import prove_books
     from interface.bootstrap.runtime import database_of
@@ -108,6 +144,7 @@ def _verify_trail(progress: TrailProgress) -> TrailProof:
 
 
 app.add_typer(identity_commands(_create_admin))
+app.add_typer(demo_commands(lambda: read_settings().address, DEMO_ADMIN, DEMO_PASSWORD))
 app.add_typer(audit_commands(_verify_trail), name="audit")
 app.add_typer(ledger_commands(_prove), name="ledger")
 

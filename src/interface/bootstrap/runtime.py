@@ -14,6 +14,7 @@ import structlog
 from application.core.kernel.ports import Clock
 from infrastructure.local.disk_storage import DiskObjectStorage
 from infrastructure.local.health import FolderCheck
+from infrastructure.local.mail_catcher import MailCatcher
 from infrastructure.local.postgres import EmbeddedPostgres
 from infrastructure.local.secret_key import kept_secret
 from infrastructure.local.trusting_scanner import TrustingScanner
@@ -66,6 +67,7 @@ from interface.bootstrap.container import Server, build
 from interface.bootstrap.core.mail import open_mailer
 from interface.bootstrap.core.notifications import deliver_mails_of
 from interface.bootstrap.core.payment_gateways import open_gateways
+from interface.bootstrap.demo_people import DemoPerson, seed_people
 from interface.bootstrap.serving import Serving, bind, stopping_on_signals
 from interface.bootstrap.settings import Settings, SettingsRefused
 from interface.http.edge.wire_types import App
@@ -108,12 +110,7 @@ class Runtime:
 
     def loops(self, *, worker: bool, scheduler: bool) -> tuple[Loop, ...]:
         """Return what has to run beside the requests, or instead of them."""
-        followed = (self.adapters.policies, self.adapters.revocations)
-        loops = [
-            every(REFRESH_EVERY, f"refresh {type(one).__name__}", one.refresh)
-            for one in followed
-            if isinstance(one, Refreshed)
-        ]
+        loops = [every(REFRESH_EVERY, f"refresh {type(one).__name__}", one.refresh) for one in self._followers()]
         clock, ids = self.adapters.clock, self.adapters.ids
         runs = PostgresJobRuns(self.database, clock, ids)
         if worker:
@@ -124,6 +121,19 @@ class Runtime:
         if scheduler:
             loops.append(Loop("scheduler", Scheduler(runs, clock, self.server.jobs).run))
         return tuple(loops)
+
+    async def prepare(self) -> None:
+        """Bring the database to this version and read what is followed from memory, before anything is served.
+
+        Raises DatabaseUnavailable.
+        """
+        await self.migrations.upgrade()
+        for one in self._followers():
+            await one.refresh()
+
+    def _followers(self) -> "list[Refreshed]":
+        followers = (self.adapters.policies, self.adapters.revocations)
+        return [one for one in followers if isinstance(one, Refreshed)]
 
     async def _deliver_mails(self) -> None:
         deliver_mails = deliver_mails_of(self.adapters)
@@ -225,8 +235,8 @@ async def real_adapters(
     except ValueError as error:
         raise SettingsRefused(f"SECRET_KEY: {error}") from error
     gateways, simulator = await open_gateways(settings, clock=clock, resources=resources)
+    mailer, mail_catcher = await open_mailer(settings, clock=clock, resources=resources)
     payment_queries = PostgresPaymentQueries(database)
-
     vitals = PostgresVitals(database, clock)
 
     def core_unit() -> PostgresCoreUnitOfWork:
@@ -250,7 +260,8 @@ async def real_adapters(
         files_units=core_unit,
         object_storage=DiskObjectStorage(settings.data_path / "files"),
         mail_addresses=PostgresMailAddresses(database),
-        mailer=await open_mailer(settings, clock=clock, resources=resources),
+        mail_catcher=mail_catcher,
+        mailer=mailer,
         notice_queries=PostgresNoticeQueries(database),
         notices_units=core_unit,
         waiting_mails=PostgresWaitingMails(database),
@@ -304,19 +315,59 @@ async def serve(
     listener = bind(settings)
     with contextlib.closing(listener):
         async with open_runtime(settings, url) as runtime:
-            await runtime.migrations.upgrade()
-            loops = runtime.loops(worker=worker, scheduler=scheduler)
+            await runtime.prepare()
+            if settings.environment == "development":
+                await seed_people(runtime.server)
+            loops = (*runtime.loops(worker=worker, scheduler=scheduler), *_mail_page(runtime))
             serving = Serving(runtime.app(), listener)
             async with Background(loops):
                 with stopping_on_signals(serving.stop):
                     await serving.run(on_start=lambda: on_start(runtime))
 
 
+def _mail_page(runtime: Runtime) -> tuple[Loop, ...]:
+    """Return the loop that serves the page of caught mails, if there are any and its port is free."""
+    catcher = runtime.adapters.mail_catcher
+    if catcher is None:
+        return ()
+    try:
+        listener = bind(replace(runtime.settings, host="127.0.0.1", port=runtime.settings.mail_catcher_port))
+    except SettingsRefused:
+        _log.warning("mail_page_not_served", port=runtime.settings.mail_catcher_port, reason="the port is taken")
+        return ()
+
+    async def run(stop: asyncio.Event) -> None:
+        serving = Serving(catcher.page, listener)
+        running = asyncio.create_task(serving.run())
+        await stop.wait()
+        serving.stop()
+        await running
+
+    return (Loop("mail page", run),)
+
+
 async def work(settings: Settings, url: str, *, worker: bool, scheduler: bool) -> None:
     """Run the loops without answering requests, until a signal."""
     async with open_runtime(settings, url) as runtime:
-        await runtime.migrations.upgrade()
+        await runtime.prepare()
         stop = asyncio.Event()
         async with Background(runtime.loops(worker=worker, scheduler=scheduler)):
             with stopping_on_signals(stop.set):
                 await stop.wait()
+
+
+async def seed(settings: Settings, url: str) -> list[DemoPerson]:
+    """Make the demonstration's accounts where they are missing, and return them."""
+    async with open_runtime(settings, url) as runtime:
+        await runtime.prepare()
+        return await seed_people(runtime.server)
+
+
+async def catch_mail(settings: Settings, smtp_port: int, *, on_start: Callable[[], None]) -> None:
+    """Run the developers' mail catcher and its page, until a signal."""
+    listener = bind(replace(settings, host="127.0.0.1", port=settings.mail_catcher_port))
+    with contextlib.closing(listener):
+        async with MailCatcher(clock=SystemClock(), port=smtp_port) as catcher:
+            serving = Serving(catcher.page, listener)
+            with stopping_on_signals(serving.stop):
+                await serving.run(on_start=on_start)

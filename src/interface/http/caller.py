@@ -1,4 +1,8 @@
-"""Sign-in at the door: a guard reads the bearer token before anything of the body is read."""
+"""Sign-in at the door: a guard reads the bearer token before anything of the body is read.
+
+Guards are coroutines although they wait for nothing: Litestar runs others in a thread, where what they enter into the
+request's context would be lost.
+"""
 
 from dataclasses import replace
 from typing import Any, cast
@@ -17,7 +21,7 @@ AUTHENTICATE = "authenticate"
 """Name under which the application's state holds the use case."""
 
 
-def signed_in(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+async def signed_in(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """Let pass who is signed in. Raises NotSignedIn."""
     authorization = connection.headers.get("authorization", "")
     if authorization[: len(BEARER)].lower() != BEARER:
@@ -28,17 +32,17 @@ def signed_in(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandle
     enter_request(replace(current_request(), actor_id=caller.account_id, actor_label="account"))
 
 
-def sometimes_signed_in(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def sometimes_signed_in(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Let everybody pass, and know who sent a token. Raises NotSignedIn for a token that is not valid."""
     if "authorization" in connection.headers:
-        signed_in(connection, handler)
+        await signed_in(connection, handler)
 
 
 def has_role(*roles: str) -> Guard:
     """Return a guard that lets pass who is signed in with one of the roles. It raises NotSignedIn, RoleRequired."""
 
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        signed_in(connection, handler)
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        await signed_in(connection, handler)
         cast("Caller", connection.scope["user"]).require(*roles)
 
     guard.roles = roles  # type: ignore[attr-defined]  # read by the authorization matrix and the API document

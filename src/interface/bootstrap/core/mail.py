@@ -13,18 +13,24 @@ from interface.bootstrap.settings import Settings, SettingsRefused
 _log = structlog.get_logger("soko.mail")
 
 
-async def open_mailer(settings: Settings, *, clock: Clock, resources: AsyncExitStack) -> Mailer:
-    """Open the way that mail takes; it is closed with `resources`. Raises SettingsRefused."""
+async def open_mailer(
+    settings: Settings, *, clock: Clock, resources: AsyncExitStack
+) -> tuple[Mailer, MailCatcher | None]:
+    """Open the way that mail takes, and the catcher where it ends there; both are closed with `resources`.
+
+    Raises SettingsRefused.
+    """
     if not settings.email_host:
         assert not settings.is_production, "the settings refuse the mail catcher in production"
         catcher = MailCatcher(clock=clock, port=0)
         await catcher.start()
         resources.push_async_callback(catcher.stop)
-        _log.info("mail_is_caught", smtp_port=catcher.port)
-        return SmtpMailer(clock=clock, host="127.0.0.1", port=catcher.port, sender=settings.email_from, tls="none")
+        _log.debug("mail_is_caught", smtp_port=catcher.port)
+        mailer = SmtpMailer(clock=clock, host="127.0.0.1", port=catcher.port, sender=settings.email_from, tls="none")
+        return mailer, catcher
     tls: TlsMode = "tls" if settings.email_use_ssl else "starttls" if settings.email_use_tls else "none"
     try:
-        return SmtpMailer(
+        mailer = SmtpMailer(
             clock=clock,
             host=settings.email_host,
             port=settings.email_port,
@@ -35,3 +41,4 @@ async def open_mailer(settings: Settings, *, clock: Clock, resources: AsyncExitS
         )
     except ValueError as error:
         raise SettingsRefused(f"DEFAULT_FROM_EMAIL, EMAIL_USE_TLS, EMAIL_HOST_USER: {error}") from error
+    return mailer, None

@@ -30,21 +30,23 @@ from interface.http.core.identity_bodies import (
     UserBody,
     view_of,
 )
+from interface.http.edge.idempotency import SECRET_REPLIES
 from interface.http.wired import Wired
 
 WELCOME = "Your account is ready. Look into your mail to confirm your address."
 
 
-def signed_in_if_it_can_be(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def signed_in_if_it_can_be(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Let everybody pass, also with an access token that has ended: who signs out may hold one."""
     try:
-        sometimes_signed_in(connection, handler)
+        await sometimes_signed_in(connection, handler)
     except NotSignedIn:
         return
 
 
 class RegistrationController(Controller):
     tags = ("identity",)
+    opt = SECRET_REPLIES
 
     @post("/api/auth/register", operation_id="register", status_code=201)
     async def register(
@@ -134,6 +136,7 @@ class RegistrationController(Controller):
 
 class SignInController(Controller):
     tags = ("identity",)
+    opt = SECRET_REPLIES
 
     @post(
         ["/api/auth/login", "/api/v1/auth/login", "/api/users/login"],

@@ -35,6 +35,7 @@ from interface.http.core.identity_bodies import (
     VerifyPhoneBody,
     view_of,
 )
+from interface.http.edge.idempotency import SECRET_REPLIES
 from interface.http.wire import ListBody, list_body
 from interface.http.wired import Wired
 
@@ -44,6 +45,7 @@ RESET_ASKED = "If the address belongs to an account, a mail is on its way."
 
 class ProofController(Controller):
     tags = ("identity",)
+    opt = SECRET_REPLIES
 
     @post(
         ["/api/auth/verify-email", "/api/users/verify/email", "/api/v1/auth/verify-email"],
@@ -138,6 +140,7 @@ class ProofController(Controller):
 
 class DeviceController(Controller):
     tags = ("identity",)
+    opt = SECRET_REPLIES
     guards = (signed_in,)
 
     @get("/api/auth/devices", operation_id="listDevices", status_code=200)

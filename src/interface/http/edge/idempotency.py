@@ -3,9 +3,10 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from tempfile import SpooledTemporaryFile
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +25,8 @@ HEADER = b"idempotency-key"
 KEYED_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 SECRET_REPLY = "secret_reply"  # noqa: S105 - the name of a mark
-"""`opt={SECRET_REPLY: True}` marks a handler whose reply holds tokens or the like, which must not be stored."""
+SECRET_REPLIES: Mapping[str, Any] = MappingProxyType({SECRET_REPLY: True})
+"""`opt = SECRET_REPLIES` marks controllers whose replies hold tokens or the like, which must not be stored."""
 
 REPLY_BYTES_MAX = 1024 * 1024
 SPOOL_BYTES = 1024 * 1024
