@@ -16,8 +16,10 @@ from application.core.kernel.ports import AuditEntry, Clock, Delivery, IdSource
 from domain.core.kernel.events import Event
 from infrastructure.postgres.unit_of_work import DeliveredBefore
 from tests.fakes.core.files import InMemoryFiles
+from tests.fakes.core.identity import InMemoryAccounts, InMemoryBlocks, InMemoryCodes, InMemorySignIns
 from tests.fakes.core.ledger import InMemoryEarningsHolds, InMemoryLedger
 from tests.fakes.core.notifications import InMemoryMails, InMemoryNotices, InMemoryPreferences
+from tests.fakes.core.ratings import InMemoryRatings
 from tests.fakes.core.system import FixedClock, SequentialIds
 from tests.fakes.core.withdrawals import InMemoryWithdrawals
 
@@ -157,6 +159,22 @@ class InMemoryCoreUnitOfWork:
         self._is_open = False
 
     @cached_property
+    def accounts(self) -> InMemoryAccounts:
+        return InMemoryAccounts(self)
+
+    @cached_property
+    def sessions(self) -> InMemorySignIns:
+        return InMemorySignIns(self)
+
+    @cached_property
+    def codes(self) -> InMemoryCodes:
+        return InMemoryCodes(self)
+
+    @cached_property
+    def blocks(self) -> InMemoryBlocks:
+        return InMemoryBlocks(self)
+
+    @cached_property
     def ledger(self) -> InMemoryLedger:
         return InMemoryLedger(self)
 
@@ -183,3 +201,7 @@ class InMemoryCoreUnitOfWork:
     @cached_property
     def notice_preferences(self) -> InMemoryPreferences:
         return InMemoryPreferences(self)
+
+    @cached_property
+    def ratings(self) -> InMemoryRatings:
+        return InMemoryRatings(self)
