@@ -75,7 +75,7 @@ class Measured:
     def figures(self) -> dict[str, Any]:
         """Return the medians."""
         costs = [each.cpu_s_per_1000 for each in self.rounds if each.cpu_s_per_1000 is not None]
-        assert self.crowded is not None
+        crowded = self.crowded
         return {
             "rps": round(median(each.load.rps for each in self.rounds), 1),
             "p50_ms": round(median(each.load.p50_ms for each in self.rounds), 3),
@@ -84,10 +84,11 @@ class Measured:
             "rss_mib": None if self.rss_mib is None else round(self.rss_mib, 1),
             "requests": sum(each.load.requests for each in self.rounds),
             "rps_of_rounds": [round(each.load.rps, 1) for each in self.rounds],
-            "crowded": {
-                "rps": round(self.crowded.rps, 1),
-                "p99_ms": round(self.crowded.p99_ms, 1),
-                "max_ms": round(self.crowded.max_ms, 1),
+            "crowded": crowded
+            and {
+                "rps": round(crowded.rps, 1),
+                "p99_ms": round(crowded.p99_ms, 1),
+                "max_ms": round(crowded.max_ms, 1),
             },
         }
 
@@ -120,10 +121,11 @@ class Bench:
                 measured[server.name].rounds.append(one)
                 say(f"{flow.key} {server.name}: {one.load.rps:,.0f}/s, p99 {one.load.p99_ms:.1f} ms")
         for server in servers:
-            crowd = await self._round(
-                flow, server, next(subjects), seconds=self.plan.round_s / 2, connections=self.plan.many_connections
-            )
-            measured[server.name].crowded = crowd.load
+            if flow.is_crowded:
+                crowd = await self._round(
+                    flow, server, next(subjects), seconds=self.plan.round_s / 2, connections=self.plan.many_connections
+                )
+                measured[server.name].crowded = crowd.load
             measured[server.name].rss_mib = server.usage().rss_mib
         for fault, query in flow.faults.items():
             found = await self._connection.fetchval(query)

@@ -87,6 +87,8 @@ class Flow:
     reset: Sequence[str] = ()
     """What is done before each round, so that every round starts from the same state."""
     faults: Mapping[str, str] = field(default_factory=dict)
+    is_crowded: bool = True
+    """Whether it is also measured with many connections; not where hashing is the limit by intent."""
 
 
 def page_calls(market: Market, *, deep: bool | None) -> list[Call]:
@@ -204,6 +206,7 @@ FLOWS = (
         target=0.9,
         calls=_logins,
         effects={"sign_ins": 1, "audit_entries": 1, "audit_unsealed": 1},
+        is_crowded=False,
         faults={"attempts that were not given back": "SELECT count(*) FROM attempt_counters WHERE attempts > 0"},
     ),
     Flow(

@@ -49,10 +49,11 @@ def as_markdown(report: dict[str, Any]) -> str:
     for key, flow in report["flows"].items():
         ours, floor, ratio, target = flow["soko"], flow["floor"], flow["ratio"]["floor"], flow["target"]["floor"]
         shown = f"{ratio:.2f}" if ratio >= target else f"**{ratio:.2f}**"
+        slowest = f"{ours['crowded']['max_ms']:,.0f}" if ours["crowded"] else "-"
         lines.append(
             f"| {key} | {flow['title']} | {ours['rps']:,.0f} | {floor['rps']:,.0f} | {shown} | {target:g}"
             f" | {ours['p50_ms']:.2f} | {ours['p99_ms']:.2f} | {floor['p99_ms']:.2f} | {ours['cpu_s_per_1000']}"
-            f" | {floor['cpu_s_per_1000']} | {ours['rss_mib']} | {ours['crowded']['max_ms']:,.0f} |"
+            f" | {floor['cpu_s_per_1000']} | {ours['rss_mib']} | {slowest} |"
         )
     lines += ["", *_limits(report["flows"])]
     return "\n".join(lines) + "\n"
@@ -62,11 +63,11 @@ def _limits(flows: dict[str, Any]) -> list[str]:
     """Say which limits were not kept."""
     said = []
     for key, flow in flows.items():
-        ours, slowest = flow["soko"], flow["soko"]["crowded"]["max_ms"]
+        ours = flow["soko"]
         if ours["p99_ms"] > TAIL_RATIO_MAX * ours["p50_ms"]:
             said.append(f"- {key}: p99 is {ours['p99_ms'] / ours['p50_ms']:.1f} times p50, above {TAIL_RATIO_MAX:g}.")
-        if key != "P8" and slowest > SLOWEST_MS_MAX:
-            said.append(f"- {key}: with many connections one request took {slowest:,.0f} ms.")
+        if ours["crowded"] and ours["crowded"]["max_ms"] > SLOWEST_MS_MAX:
+            said.append(f"- {key}: with many connections one request took {ours['crowded']['max_ms']:,.0f} ms.")
     return said or ["No limit was broken: p99 within 4 times p50, no request over 1 s with many connections."]
 
 

@@ -1,6 +1,7 @@
 """What all bodies share: money, times, pages."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
 
@@ -9,6 +10,7 @@ from litestar.params import FromQuery, QueryParameter
 from msgspec import Meta, Struct
 
 from application.core.kernel.ports import Listing, Page
+from domain.core.kernel.errors import FieldError, Invalid
 from domain.core.kernel.money import Money
 
 T = TypeVar("T")
@@ -57,6 +59,13 @@ def page_from(
 ) -> Page:
     """Return which page a request asks for; the dependency `page`."""
     return Page(limit, cursor)
+
+
+def instant(field: str, at: datetime | None) -> datetime | None:
+    """Return an instant of a query string. Raises Invalid for one without a time zone, which a schema cannot refuse."""
+    if at is not None and at.tzinfo is None:
+        raise Invalid(errors=(FieldError(field, "needs a time zone, such as Z"),))
+    return at
 
 
 def list_body(request: Request[Any, Any, Any], listing: Listing[V], write: Callable[[V], T]) -> ListBody[T]:

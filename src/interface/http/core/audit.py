@@ -12,9 +12,8 @@ from msgspec import Struct
 
 from application.core.audit.queries import AuditFilter, AuditQueries, AuditView
 from application.core.kernel.ports import Page
-from domain.core.kernel.errors import FieldError, Invalid
 from interface.http.caller import is_admin
-from interface.http.wire import ListBody, list_body
+from interface.http.wire import ListBody, instant, list_body
 from interface.http.wired import Wired
 
 Word = Annotated[str | None, QueryParameter(max_length=200)]
@@ -74,12 +73,6 @@ class AuditController(Controller):
     ) -> ListBody[AuditBody]:
         """List the audit trail, newest first; `since` is included, `until` is not."""
         wanted = AuditFilter(
-            actor=actor, action=action, target=target, since=_instant("since", since), until=_instant("until", until)
+            actor=actor, action=action, target=target, since=instant("since", since), until=instant("until", until)
         )
         return list_body(request, await audit_queries.entries(wanted, page), AuditBody.of)
-
-
-def _instant(field: str, at: datetime | None) -> datetime | None:
-    if at is not None and at.tzinfo is None:
-        raise Invalid(errors=(FieldError(field, "needs a time zone, such as Z"),))
-    return at

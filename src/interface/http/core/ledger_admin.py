@@ -15,7 +15,7 @@ from application.core.ledger.fund_account import FundAccount, FundAccountCommand
 from application.core.ledger.proof import LedgerProof, ProveLedger
 from domain.core.kernel.money import Money
 from interface.http.caller import is_admin
-from interface.http.wire import AmountInput, CurrencyCode
+from interface.http.wire import AmountInput, CurrencyCode, instant
 from interface.http.wired import Wired
 
 
@@ -106,7 +106,7 @@ class LedgerAdminController(Controller):
     async def prove(
         self,
         prove_ledger: Wired[ProveLedger],
-        as_of: FromQuery[Annotated[datetime, Meta(tz=True)] | None] = None,
+        as_of: FromQuery[datetime | None] = None,
     ) -> ProofBody:
         """Recompute every balance, sum and seal. At an instant in the past: the sums."""
-        return ProofBody.of(await prove_ledger(as_of=as_of))
+        return ProofBody.of(await prove_ledger(as_of=instant("as_of", as_of)))

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from litestar import Controller, Request, get, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from msgspec import Meta, Struct
@@ -24,6 +23,7 @@ from domain.core.kernel.money import Money
 from domain.core.payments.withdrawal import STATUS_BY_STAGE, Withdrawal, WithdrawalId, WithdrawalStage
 from interface.http.caller import is_admin, signed_in
 from interface.http.wire import AmountInput, CurrencyCode, ListBody, list_body
+from interface.http.wired import Wired
 
 WithdrawalStatus = Literal["PENDING", "APPROVED", "REJECTED", "CANCELLED"]
 
@@ -175,9 +175,9 @@ class WithdrawalController(Controller):
     async def own(
         self,
         request: Request[Any, Any, Any],
-        caller: NamedDependency[Caller],
-        page: NamedDependency[Page],
-        withdrawal_queries: NamedDependency[WithdrawalQueries],
+        caller: Wired[Caller],
+        page: Wired[Page],
+        withdrawal_queries: Wired[WithdrawalQueries],
     ) -> ListBody[WithdrawalBody]:
         """List your withdrawals, newest first."""
         return list_body(request, await withdrawal_queries.own(caller.account_id, page), WithdrawalBody.of)
@@ -186,8 +186,8 @@ class WithdrawalController(Controller):
     async def ask(
         self,
         data: JSONBody[WithdrawalInput],
-        caller: NamedDependency[Caller],
-        request_withdrawal: NamedDependency[RequestWithdrawal],
+        caller: Wired[Caller],
+        request_withdrawal: Wired[RequestWithdrawal],
     ) -> WithdrawalBody:
         """Ask to be paid out; the amount leaves your wallet at once."""
         command = RequestWithdrawalCommand(
@@ -202,8 +202,8 @@ class WithdrawalController(Controller):
     async def cancel(
         self,
         withdrawal_id: FromPath[UUID],
-        caller: NamedDependency[Caller],
-        cancel_withdrawal: NamedDependency[CancelWithdrawal],
+        caller: Wired[Caller],
+        cancel_withdrawal: Wired[CancelWithdrawal],
     ) -> WithdrawalBody:
         """Take back a withdrawal that nobody has decided about; the money returns to your wallet."""
         return WithdrawalBody.of(await cancel_withdrawal(WithdrawalId(withdrawal_id), caller.account_id))
@@ -218,8 +218,8 @@ class WithdrawalAdminController(Controller):
     async def for_review(
         self,
         request: Request[Any, Any, Any],
-        page: NamedDependency[Page],
-        withdrawal_queries: NamedDependency[WithdrawalQueries],
+        page: Wired[Page],
+        withdrawal_queries: Wired[WithdrawalQueries],
         status: FromQuery[WithdrawalStatus | None] = None,
     ) -> ListBody[ReviewBody]:
         """List everybody's withdrawals with what speaks against them, newest first."""
@@ -230,8 +230,8 @@ class WithdrawalAdminController(Controller):
         self,
         withdrawal_id: FromPath[UUID],
         data: JSONBody[DecisionInput],
-        caller: NamedDependency[Caller],
-        decide_withdrawal: NamedDependency[DecideWithdrawal],
+        caller: Wired[Caller],
+        decide_withdrawal: Wired[DecideWithdrawal],
     ) -> WithdrawalBody:
         """Approve, reject, complete or fail a withdrawal of somebody else."""
         command = DecideWithdrawalCommand(
