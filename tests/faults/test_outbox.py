@@ -39,6 +39,14 @@ async def until_open_messages_are(database: Database, at_most: int, *, within_s:
             await asyncio.sleep(0.05)
 
 
+async def until_a_message_is_taken(connection: asyncpg.Connection) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            if await connection.fetchval("SELECT count(*) FROM outbox_messages WHERE attempts = 1"):
+                return
+            await asyncio.sleep(0.05)
+
+
 async def test_each_committed_event_has_one_effect_while_workers_are_killed(
     database: Database, database_url: str
 ) -> None:
@@ -82,9 +90,7 @@ async def test_a_message_of_a_dead_worker_is_done_without_any_further_traffic(
             async with counting.unit_of_work() as uow:
                 uow.record(ThingCounted(number=1))
                 await uow.commit()
-            async with asyncio.timeout(60):
-                while not await blocker.fetchval("SELECT count(*) FROM outbox_messages WHERE attempts = 1"):
-                    await asyncio.sleep(0.05)
+            await until_a_message_is_taken(blocker)
             kill(worker)
     await blocker.close()
     with killed_at_the_end(python("-m", "tests.faults.outbox_worker", database_url)):

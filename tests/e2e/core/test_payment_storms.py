@@ -183,8 +183,11 @@ async def test_a_callback_is_never_acknowledged_while_the_database_is_down(
         assert (reply.status_code, reply.json()["code"]) == (503, "kernel.unavailable")
         assert "retry-after" in reply.headers
         await postgres.execute(f'ALTER DATABASE "{database_name}" ALLOW_CONNECTIONS true')
-    assert await bench.rows("SELECT id FROM gateway_events") == []
-    assert (await bench.callback(fields)).json() == {"detail": "processed"}
+    for _ in range(10):  # the provider sends again, until a connection that was cut is no longer handed out
+        reply = await bench.callback(fields)
+        if reply.status_code != 503:
+            break
+    assert reply.json() == {"detail": "processed"}  # and not "already": nothing had been stored
     assert await bench.wallet() == 100_00
 
 

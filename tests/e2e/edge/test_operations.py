@@ -1,5 +1,7 @@
 """Jobs and settings for administrators, health for machines, and who did it in the audit trail."""
 
+from datetime import timedelta
+
 from application.core.operations.clean_up import MESSAGE_LIFE, RECEIPT_LIFE
 from infrastructure.postgres.core.job_runs import PostgresJobRuns
 from infrastructure.queue.jobs import JobRunner
@@ -119,7 +121,7 @@ async def test_a_database_at_another_version_is_not_ready(market: Market) -> Non
 
 
 async def test_what_is_kept_for_a_while_is_deleted_after_it(market: Market) -> None:
-    person = await market.register("boss")
+    await market.register("boss")
     await market.drain()
     await market.execute(
         "INSERT INTO receipts (id, owner, key, fingerprint, leased_until, created_at)"
@@ -129,12 +131,10 @@ async def test_what_is_kept_for_a_while_is_deleted_after_it(market: Market) -> N
     messages = await market.value("SELECT count(*) FROM outbox_messages")
     assert messages > 0
     assert await market.run("operations.clean_up") == 0
-    market.clock.advance(max(RECEIPT_LIFE, MESSAGE_LIFE))
-    market.clock.advance(MESSAGE_LIFE - MESSAGE_LIFE / 2)
+    market.clock.advance(max(RECEIPT_LIFE, MESSAGE_LIFE) + timedelta(seconds=1))
     assert await market.run("operations.clean_up") == max(messages, 1)
     assert await market.value("SELECT count(*) FROM receipts") == 0
     assert await market.value("SELECT count(*) FROM outbox_messages") == 0
-    assert person.id
 
 
 async def test_replies_with_tokens_are_never_stored_under_a_key(market: Market) -> None:

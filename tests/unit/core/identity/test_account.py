@@ -46,7 +46,7 @@ def test_role_words_are_read_in_any_case(word: str) -> None:
     assert read_offered_role(word) is Role.WRITER
 
 
-@pytest.mark.parametrize("word", ["admin", "ADMIN", "Administrator", "superuser", "staff", "ſtaff"])
+@pytest.mark.parametrize("word", ["admin", "ADMIN", "Administrator", "superuser", "staff", "\u017ftaff"])
 def test_an_administrators_word_is_not_offered(word: str) -> None:
     with pytest.raises(RoleNotOffered):
         read_offered_role(word)
@@ -126,8 +126,12 @@ def test_an_address_is_folded_and_trimmed() -> None:
         "a b@example.test",
         "a@example.test\nBcc: x@y.zz",
         "a@[1.2.3.4]",
-    ]
-    + [".a@example.test", "a.@example.test", f"{'a' * 65}@example.test", f"a@{'b.' * 130}test", "a\x00@example.test"],
+        ".a@example.test",
+        "a.@example.test",
+        f"{'a' * 65}@example.test",
+        f"a@{'b.' * 130}test",
+        "a\x00@example.test",
+    ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(EmailInvalid):
@@ -182,7 +186,7 @@ def test_choosing_a_role_adds_it_behind_and_ends_old_tokens() -> None:
     assert account.choose_role(Role.WORKER) == (
         RoleGranted(account_id=ID, role=Role.WORKER, status=GrantStatus.ACTIVE),
     )
-    assert (account.role, account.active_roles, account.epoch) == (Role.CLIENT, {"client", "worker"}, 1)
+    assert (account.role, account.active_roles, account.epoch) == (Role.CLIENT, frozenset({"client", "worker"}), 1)
     assert account.choose_role(Role.WORKER) == ()
     assert account.choose_role(Role.MEMBER) == ()
     assert account.epoch == 1
