@@ -65,6 +65,7 @@ class NoteController(Controller):
     """A vertical as small as can be: a title and its files."""
 
     path = "/api/notes"
+    tags = ("notes",)
     guards = (signed_in,)
 
     @post("/", operation_class=form_operation(NoteBody, "files"), operation_id="postNote", status_code=201)

@@ -215,7 +215,7 @@ def test_a_patched_role_takes_the_place_of_the_primary_one_and_the_others_stay()
 def test_leaving_admin_revokes_it_also_when_it_was_not_the_primary_role() -> None:
     account = an_account(Role.CLIENT, Role.ADMIN)
     events = account.replace_primary_role(Role.MEMBER, administrators=[ID, OTHER])
-    assert events == [RoleRevoked(account_id=ID, role=Role.CLIENT), RoleRevoked(account_id=ID, role=Role.ADMIN)]
+    assert events == (RoleRevoked(account_id=ID, role=Role.CLIENT), RoleRevoked(account_id=ID, role=Role.ADMIN))
     assert account.grants == []
 
 
