@@ -16,6 +16,7 @@ from application.core.audit.trail import TrailProof
 from application.core.ledger.proof import LedgerProof, Progress
 from domain.core.kernel.errors import DomainError
 from infrastructure.local.postgres import PostgresUnavailable
+from interface.bootstrap.demo_people import ADMINISTRATOR
 from interface.bootstrap.settings import Settings, SettingsRefused, read_settings
 from interface.cli.assignments.demo import demo_commands
 from interface.cli.core.audit import audit_commands
@@ -24,9 +25,6 @@ from interface.cli.core.ledger import ledger_commands
 
 REFUSED = 2
 """Exit status for what the person at the keyboard can put right."""
-
-DEMO_ADMIN, DEMO_PASSWORD = "demo-admin", "Demo-baobab-1963"
-"""The administrator whom `soko demo` signs in as unless it is told another."""
 
 app = typer.Typer(
     name="soko",
@@ -144,7 +142,7 @@ def _verify_trail(progress: TrailProgress) -> TrailProof:
 
 
 app.add_typer(identity_commands(_create_admin))
-app.add_typer(demo_commands(lambda: read_settings().address, DEMO_ADMIN, DEMO_PASSWORD))
+app.add_typer(demo_commands(lambda: read_settings().address, ADMINISTRATOR.username, ADMINISTRATOR.password))
 app.add_typer(audit_commands(_verify_trail), name="audit")
 app.add_typer(ledger_commands(_prove), name="ledger")
 

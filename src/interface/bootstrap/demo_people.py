@@ -1,12 +1,12 @@
 """The accounts that a developer's server begins with. Their passwords are public, so never in production."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from application.core.identity.register_account import Dialect, RegisterAccountCommand
 from application.core.kernel.request_context import RequestContext, request_context
 from domain.core.identity.usernames import UsernameTaken
-from interface.bootstrap.container import Server
 
 TRACE = "seed"
 
@@ -25,12 +25,12 @@ class DemoPerson:
         return f"{self.username}@example.test"
 
 
-PEOPLE = (DemoPerson("demo_admin", None), DemoPerson("demo_student", "student"), DemoPerson("demo_writer", "writer"))
+ADMINISTRATOR = DemoPerson("demo_admin", None)
+PEOPLE = (ADMINISTRATOR, DemoPerson("demo_student", "student"), DemoPerson("demo_writer", "writer"))
 
 
-async def seed_people(server: Server) -> list[DemoPerson]:
+async def seed_people(use_cases: Mapping[str, Any]) -> list[DemoPerson]:
     """Make the accounts that are missing, through the same use cases as everybody's, and return all of them."""
-    use_cases = dict(server.named_use_cases())
     with request_context(RequestContext(trace_id=TRACE, actor_label="cli")):
         for person in PEOPLE:
             try:
@@ -40,7 +40,7 @@ async def seed_people(server: Server) -> list[DemoPerson]:
     return list(PEOPLE)
 
 
-async def _make(use_cases: dict[str, Any], person: DemoPerson) -> None:
+async def _make(use_cases: Mapping[str, Any], person: DemoPerson) -> None:
     use_case = use_cases["create_administrator" if person.role is None else "register_account"]
     await use_case(
         RegisterAccountCommand(

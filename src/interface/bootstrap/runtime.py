@@ -317,7 +317,7 @@ async def serve(
         async with open_runtime(settings, url) as runtime:
             await runtime.prepare()
             if settings.environment == "development":
-                await seed_people(runtime.server)
+                await seed_people(dict(runtime.server.named_use_cases()))
             loops = (*runtime.loops(worker=worker, scheduler=scheduler), *_mail_page(runtime))
             serving = Serving(runtime.app(), listener)
             async with Background(loops):
@@ -360,7 +360,7 @@ async def seed(settings: Settings, url: str) -> list[DemoPerson]:
     """Make the demonstration's accounts where they are missing, and return them."""
     async with open_runtime(settings, url) as runtime:
         await runtime.prepare()
-        return await seed_people(runtime.server)
+        return await seed_people(dict(runtime.server.named_use_cases()))
 
 
 async def catch_mail(settings: Settings, smtp_port: int, *, on_start: Callable[[], None]) -> None:
