@@ -1,8 +1,10 @@
 """The API document and the two pages that show it. Everything they load comes from here: no internet is needed."""
 
 import asyncio
+import hashlib
 import importlib.util
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +13,7 @@ import msgspec
 import yaml
 from litestar import Controller, Request, Response, get
 from litestar.params import FromPath, FromQuery, QueryParameter
-from litestar.status_codes import HTTP_200_OK
+from litestar.status_codes import HTTP_200_OK, HTTP_304_NOT_MODIFIED
 
 from domain.core.kernel.errors import NotFound
 from interface.http.wired import Wired
@@ -72,28 +74,41 @@ PAGE_POLICY = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Bytes as they are served, and the tag that names exactly them."""
+
+    content: bytes
+    etag: str
+
+    @classmethod
+    def of(cls, content: bytes) -> "Rendered":
+        """Tag bytes."""
+        return cls(content, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+
+
 class ApiDocument:
-    """The document as JSON and YAML, made when first asked for."""
+    """The document as JSON and YAML, each made once a process, when first asked for."""
 
     def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
         self._make = make
         self._lock = asyncio.Lock()
-        self._json: bytes | None = None
-        self._yaml: bytes | None = None
+        self._json: Rendered | None = None
+        self._yaml: Rendered | None = None
 
-    async def json(self) -> bytes:
+    async def json(self) -> Rendered:
         """Return the document as JSON."""
         async with self._lock:
             if self._json is None:
-                self._json = await asyncio.to_thread(lambda: msgspec.json.encode(self._make()))
+                self._json = Rendered.of(await asyncio.to_thread(lambda: msgspec.json.encode(self._make())))
             return self._json
 
-    async def yaml(self) -> bytes:
+    async def yaml(self) -> Rendered:
         """Return the document as YAML."""
         document = await self.json()
         async with self._lock:
             if self._yaml is None:
-                self._yaml = await asyncio.to_thread(_yaml_of, document)
+                self._yaml = Rendered.of(await asyncio.to_thread(_yaml_of, document.content))
             return self._yaml
 
 
@@ -115,9 +130,13 @@ class DocumentationController(Controller):
         format: FromQuery[Annotated[str, QueryParameter(max_length=10)]] = "json",
     ) -> Response[bytes]:
         """Return the OpenAPI document."""
-        if format == "yaml" or "yaml" in request.headers.get("accept", ""):
-            return Response(await api_document.yaml(), media_type="application/yaml")
-        return Response(await api_document.json(), media_type="application/json")
+        wants_yaml = format == "yaml" or "yaml" in request.headers.get("accept", "")
+        document = await (api_document.yaml() if wants_yaml else api_document.json())
+        headers = {"ETag": document.etag, "Cache-Control": "no-cache", "Vary": "Accept"}
+        if _names(request.headers.get("if-none-match", ""), document.etag):
+            return Response(b"", status_code=HTTP_304_NOT_MODIFIED, headers=headers)
+        media_type = "application/yaml" if wants_yaml else "application/json"
+        return Response(document.content, media_type=media_type, headers=headers)
 
     @get(list(SWAGGER_PAGES), status_code=HTTP_200_OK)
     async def swagger(self) -> Response[str]:
@@ -139,6 +158,12 @@ class DocumentationController(Controller):
             raise NotFound
         path, media_type = found
         return _asset(await asyncio.to_thread(_packaged, path), media_type)
+
+
+def _names(if_none_match: str, etag: str) -> bool:
+    """Tell whether a client already has what the tag names; it may send several, and weak ones."""
+    tags = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
+    return "*" in tags or etag in tags
 
 
 @cache
