@@ -96,11 +96,11 @@ class PostgresOutbox:
         self._clock = clock
 
     async def take(self, rows_max: int) -> list[UUID]:
-        """Lease the messages that are due and return their ids; no other process gets them before the lease ends."""
+        """Lease the messages that are due and return their ids, oldest first; others get them when the lease ends."""
         now = self._clock.now()
         async with self._database.connection() as connection:
             rows = await _TAKE.fetch(connection, now=now, leased_until=now + LEASE, rows_max=rows_max)
-        return [row["id"] for row in rows]
+        return sorted((row["id"] for row in rows), key=lambda message_id: message_id.int)  # RETURNING keeps no order
 
     async def read(self, message_id: UUID) -> Message | None:
         """Return a message that is still to be delivered, else None."""

@@ -122,6 +122,7 @@ class FileController(Controller):
             **_SAFE,
             "Content-Disposition": attachment(file.name),
             "Content-Length": str(last - first + 1),
+            "Content-Type": file.content_type,  # here, since a Stream's own media type gives way to the handler's
             "ETag": etag,
         }
         if part is not None:
@@ -129,7 +130,6 @@ class FileController(Controller):
         return Stream(
             await _begun(open_file.read(file, start=first), last - first + 1),
             status_code=200 if part is None else 206,
-            media_type=file.content_type,
             headers=headers,
         )
 
