@@ -2,15 +2,34 @@
 
 from dataclasses import dataclass
 
+from application.core.kernel.ports import EventHandler
 from application.core.notifications.choose_channels import ChooseChannels
 from application.core.notifications.deliver_mails import DeliverMails
 from application.core.notifications.on_payment import TellPayer
+from application.core.notifications.on_withdrawal import TellWithdrawer
 from application.core.notifications.queries import NoticeQueries
 from application.core.notifications.read_notices import ReadNotices
+from domain.core.kernel.events import Event
 from domain.core.payments.events import PaymentFailed, PaymentRefunded, PaymentSucceeded
+from domain.core.payments.withdrawal_events import (
+    WithdrawalApproved,
+    WithdrawalCompleted,
+    WithdrawalFailed,
+    WithdrawalRejected,
+    WithdrawalRequested,
+)
 from interface.bootstrap.adapters import Adapters
 from interface.bootstrap.area import Area, Subscription
 from interface.http.core.notifications import NotificationController
+
+PAYMENT_EVENTS = (PaymentSucceeded, PaymentFailed, PaymentRefunded)
+WITHDRAWAL_EVENTS = (
+    WithdrawalRequested,
+    WithdrawalApproved,
+    WithdrawalRejected,
+    WithdrawalCompleted,
+    WithdrawalFailed,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +53,7 @@ def deliver_mails_of(adapters: Adapters) -> DeliverMails:
 def notifications_area(adapters: Adapters) -> Area:
     """Wire notifications."""
     tell_payer = TellPayer(unit_of_work=adapters.notices_units)
+    tell_withdrawer = TellWithdrawer(unit_of_work=adapters.notices_units)
     return Area(
         name="notifications",
         use_cases=NotificationUseCases(
@@ -43,8 +63,12 @@ def notifications_area(adapters: Adapters) -> Area:
             read_notices=ReadNotices(unit_of_work=adapters.notices_units),
         ),
         controllers=(NotificationController,),
-        subscriptions=tuple(
-            Subscription(event, f"notifications.tell_payer_{event.event_name().rpartition('.')[2]}", tell_payer)
-            for event in (PaymentSucceeded, PaymentFailed, PaymentRefunded)
+        subscriptions=(
+            *(_told(event, "payer", tell_payer) for event in PAYMENT_EVENTS),
+            *(_told(event, "withdrawer", tell_withdrawer) for event in WITHDRAWAL_EVENTS),
         ),
     )
+
+
+def _told(event: type[Event], who: str, handler: EventHandler) -> Subscription:
+    return Subscription(event, f"notifications.tell_{who}_{event.event_name().rpartition('.')[2]}", handler)
