@@ -59,7 +59,20 @@ class AdminTaskController(Controller):
         listing = await assignments_queries.all(status, page)
         return list_body(request, listing, lambda view: AssignmentBody.of(view, now=now, sign=sign_file))
 
-    @post("/{task_id:uuid}/approve", operation_id="approveTask", status_code=HTTP_200_OK)
+    @post(
+        "/{task_id:uuid}/approve",
+        operation_id="approveTask",
+        refuses=(
+            "assignments.budget_cannot_rise",
+            "assignments.budget_out_of_range",
+            "assignments.due_too_soon",
+            "assignments.task_not_found",
+            "assignments.wrong_state",
+            "kernel.invalid_amount",
+            "payments.currency_not_supported",
+        ),
+        status_code=HTTP_200_OK,
+    )
     async def approve(
         self,
         task_id: FromPath[UUID],
@@ -80,7 +93,12 @@ class AdminTaskController(Controller):
         )
         return AssignmentBody.of(view, now=clock.now(), sign=sign_file)
 
-    @post("/{task_id:uuid}/reject", operation_id="rejectTask", status_code=HTTP_200_OK)
+    @post(
+        "/{task_id:uuid}/reject",
+        operation_id="rejectTask",
+        refuses=("assignments.task_not_found", "assignments.wrong_state"),
+        status_code=HTTP_200_OK,
+    )
     async def reject(
         self,
         task_id: FromPath[UUID],
@@ -93,7 +111,12 @@ class AdminTaskController(Controller):
         view = await reject_task(TaskId(task_id), reason=None if data is None else data.reason)
         return AssignmentBody.of(view, now=clock.now(), sign=sign_file)
 
-    @post("/{task_id:uuid}/cancel", operation_id="cancelTaskAsAdmin", status_code=HTTP_200_OK)
+    @post(
+        "/{task_id:uuid}/cancel",
+        operation_id="cancelTaskAsAdmin",
+        refuses=("assignments.task_not_found", "assignments.wrong_state"),
+        status_code=HTTP_200_OK,
+    )
     async def cancel(
         self,
         task_id: FromPath[UUID],
@@ -125,7 +148,22 @@ class AdminSubmissionController(Controller):
         listing = await assignments_queries.submissions(status, page)
         return list_body(request, listing, lambda view: SubmissionBody.of(view, sign=sign_file))
 
-    @post("/{submission_id:uuid}/approve", operation_id="approveSubmission", status_code=HTTP_200_OK)
+    @post(
+        "/{submission_id:uuid}/approve",
+        operation_id="approveSubmission",
+        refuses=(
+            "assignments.budget_cannot_rise",
+            "assignments.budget_out_of_range",
+            "assignments.nothing_to_review",
+            "assignments.own_work",
+            "assignments.submission_changed",
+            "assignments.submission_not_found",
+            "assignments.wrong_state",
+            "kernel.invalid_amount",
+            "payments.currency_not_supported",
+        ),
+        status_code=HTTP_200_OK,
+    )
     async def approve(
         self,
         submission_id: FromPath[UUID],
@@ -142,7 +180,17 @@ class AdminSubmissionController(Controller):
         )
         return ApprovedBody.of(approved, now=clock.now(), sign=sign_file)
 
-    @post("/{submission_id:uuid}/reject", operation_id="rejectSubmission", status_code=HTTP_200_OK)
+    @post(
+        "/{submission_id:uuid}/reject",
+        operation_id="rejectSubmission",
+        refuses=(
+            "assignments.nothing_to_review",
+            "assignments.own_work",
+            "assignments.revision_limit",
+            "assignments.submission_not_found",
+        ),
+        status_code=HTTP_200_OK,
+    )
     async def reject(
         self,
         submission_id: FromPath[UUID],
@@ -168,7 +216,29 @@ class ReleaseController(Controller):
     tags = ("administration",)
     guards = (is_admin,)
 
-    @post("/release", operation_id="releasePayment", status_code=HTTP_201_CREATED)
+    @post(
+        "/release",
+        operation_id="releasePayment",
+        refuses=(
+            "assignments.already_released",
+            "assignments.amount_is_fixed",
+            "assignments.budget_out_of_range",
+            "assignments.not_a_writer",
+            "assignments.nothing_to_release",
+            "assignments.nothing_to_review",
+            "assignments.own_work",
+            "assignments.release_too_large",
+            "assignments.submission_changed",
+            "assignments.submission_not_found",
+            "assignments.task_not_found",
+            "assignments.wrong_state",
+            "kernel.invalid_amount",
+            "ledger.insufficient_funds",
+            "payments.currency_not_supported",
+            "payments.possible_duplicate",
+        ),
+        status_code=HTTP_201_CREATED,
+    )
     async def release(
         self,
         data: JSONBody[ReleaseInput],

@@ -40,6 +40,17 @@ class StudentController(Controller):
     @post(
         "/",
         operation_id="postTask",
+        refuses=(
+            "assignments.budget_out_of_range",
+            "assignments.due_too_soon",
+            "files.content_type_refused",
+            "files.empty",
+            "files.extension_refused",
+            "files.too_large",
+            "kernel.invalid_amount",
+            "ledger.insufficient_funds",
+            "payments.currency_not_supported",
+        ),
         operation_class=form_operation(PostTaskBody, "files"),
         guards=[has_role("student")],
         status_code=HTTP_201_CREATED,
@@ -100,7 +111,13 @@ class StudentController(Controller):
         now = clock.now()
         return list_body(request, listing, lambda view: AssignmentBody.of(view, now=now, sign=sign_file))
 
-    @get("/{task_id:uuid}", operation_id="getTask", guards=[signed_in], status_code=HTTP_200_OK)
+    @get(
+        "/{task_id:uuid}",
+        operation_id="getTask",
+        refuses=("assignments.task_not_found",),
+        guards=[signed_in],
+        status_code=HTTP_200_OK,
+    )
     async def task(
         self,
         task_id: FromPath[UUID],
@@ -116,6 +133,19 @@ class StudentController(Controller):
     @patch(
         "/{task_id:uuid}",
         operation_id="editTask",
+        refuses=(
+            "assignments.budget_out_of_range",
+            "assignments.due_too_soon",
+            "assignments.task_not_found",
+            "assignments.wrong_state",
+            "files.content_type_refused",
+            "files.empty",
+            "files.extension_refused",
+            "files.too_large",
+            "kernel.invalid_amount",
+            "ledger.insufficient_funds",
+            "payments.currency_not_supported",
+        ),
         operation_class=form_operation(EditTaskBody, "files"),
         guards=[has_role("student")],
         status_code=HTTP_200_OK,
@@ -147,7 +177,13 @@ class StudentController(Controller):
             )
         return AssignmentBody.of(view, now=clock.now(), sign=sign_file)
 
-    @post("/{task_id:uuid}/cancel", operation_id="cancelTask", guards=[has_role("student")], status_code=HTTP_200_OK)
+    @post(
+        "/{task_id:uuid}/cancel",
+        operation_id="cancelTask",
+        refuses=("assignments.in_progress", "assignments.task_not_found", "assignments.wrong_state"),
+        guards=[has_role("student")],
+        status_code=HTTP_200_OK,
+    )
     async def cancel_task(
         self,
         task_id: FromPath[UUID],

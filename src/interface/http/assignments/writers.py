@@ -78,7 +78,20 @@ class TaskController(Controller):
             lambda view: AssignmentBody.of(view, now=now, sign=None if view.claim is None else sign_file),
         )
 
-    @post("/{task_id:uuid}/claim", operation_id="claimTask", status_code=HTTP_200_OK)
+    @post(
+        "/{task_id:uuid}/claim",
+        operation_id="claimTask",
+        refuses=(
+            "assignments.already_claimed",
+            "assignments.daily_limit_reached",
+            "assignments.not_available",
+            "assignments.open_claims_limit",
+            "assignments.own_task",
+            "assignments.subscription_required",
+            "assignments.task_not_found",
+        ),
+        status_code=HTTP_200_OK,
+    )
     async def claim(
         self,
         task_id: FromPath[UUID],
@@ -91,7 +104,12 @@ class TaskController(Controller):
         claimed = await claim_task(TaskId(task_id), writer_id=caller.account_id)
         return ClaimedBody.of_claimed(claimed, now=clock.now(), sign=sign_file)
 
-    @post("/{task_id:uuid}/return", operation_id="returnClaim", status_code=HTTP_200_OK)
+    @post(
+        "/{task_id:uuid}/return",
+        operation_id="returnClaim",
+        refuses=("assignments.not_claim_holder", "assignments.task_not_found", "assignments.work_in_review"),
+        status_code=HTTP_200_OK,
+    )
     async def return_claim(
         self,
         task_id: FromPath[UUID],
@@ -114,6 +132,17 @@ class SubmissionController(Controller):
     @post(
         "/",
         operation_id="submitWork",
+        refuses=(
+            "assignments.already_completed",
+            "assignments.claim_expired",
+            "assignments.not_claim_holder",
+            "assignments.task_not_found",
+            "files.content_type_refused",
+            "files.empty",
+            "files.extension_refused",
+            "files.required",
+            "files.too_large",
+        ),
         operation_class=form_operation(SubmitWorkBody, "file", "files"),
         guards=[has_role("writer")],
         status_code=HTTP_201_CREATED,
@@ -156,7 +185,13 @@ class SubmissionController(Controller):
             lambda seen: SubmissionBody.of(seen.submission, sign=sign_file if seen.with_files else None),
         )
 
-    @get("/{submission_id:uuid}", operation_id="getSubmission", guards=[signed_in], status_code=HTTP_200_OK)
+    @get(
+        "/{submission_id:uuid}",
+        operation_id="getSubmission",
+        refuses=("assignments.submission_not_found",),
+        guards=[signed_in],
+        status_code=HTTP_200_OK,
+    )
     async def submission(
         self,
         submission_id: FromPath[UUID],
@@ -174,7 +209,27 @@ class PlanController(Controller):
     tags = ("subscriptions",)
     guards = (has_role("writer"),)
 
-    @post("/pay", operation_id="buyPlan", status_code=HTTP_201_CREATED)
+    @post(
+        "/pay",
+        operation_id="buyPlan",
+        refuses=(
+            "assignments.payment_in_flight",
+            "assignments.plan_lower_than_current",
+            "assignments.plan_unknown",
+            "payments.amount_above_maximum",
+            "payments.amount_below_minimum",
+            "payments.declined",
+            "payments.gateway_unavailable",
+            "payments.method_unavailable",
+            "payments.payment_closed",
+            "payments.phone_invalid",
+            "payments.phone_required",
+            "payments.push_in_flight",
+            "payments.too_many_pushes",
+            "payments.whole_units_required",
+        ),
+        status_code=HTTP_201_CREATED,
+    )
     async def buy(
         self, data: JSONBody[BuyPlanBody], caller: Wired[Caller], buy_plan: Wired[BuyPlan]
     ) -> Response[PlanPurchaseBody]:
@@ -198,6 +253,7 @@ class RatingController(Controller):
     @get(
         ["/api/ratings/me", "/api/auth/ratings/me"],
         operation_id=operation_ids("getMyRating", "/api/ratings/me"),
+        refuses=("reputation.no_rating",),
         status_code=HTTP_200_OK,
     )
     async def rating(self, caller: Wired[Caller], read_rating: Wired[ReadRating]) -> RatingBody:

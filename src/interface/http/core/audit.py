@@ -56,7 +56,7 @@ class AuditBody(Struct, frozen=True):
 
 class AuditController(Controller):
     path = "/api/admin/audit"
-    tags = ("audit",)
+    tags = ("administration",)
     guards = (is_admin,)
 
     @get("/", operation_id="listAudit", status_code=HTTP_200_OK)

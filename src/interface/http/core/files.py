@@ -91,6 +91,7 @@ class FileController(Controller):
     @get(
         "/{file_id:uuid}",
         operation_id="downloadFile",
+        refuses=("files.not_ready",),
         guards=[sometimes_signed_in],
         media_type="application/octet-stream",
     )

@@ -48,7 +48,23 @@ class RegistrationController(Controller):
     tags = ("identity",)
     opt = SECRET_REPLIES
 
-    @post("/api/auth/register", operation_id="register", status_code=201)
+    @post(
+        "/api/auth/register",
+        operation_id="register",
+        refuses=(
+            "identity.email_invalid",
+            "identity.password_weak",
+            "identity.passwords_differ",
+            "identity.role_not_offered",
+            "identity.role_unknown",
+            "identity.too_many_attempts",
+            "identity.username_invalid",
+            "identity.username_reserved",
+            "identity.username_taken",
+            "kernel.phone_invalid",
+        ),
+        status_code=201,
+    )
     async def register(
         self,
         request: Request[Any, Any, Any],
@@ -70,7 +86,23 @@ class RegistrationController(Controller):
         )
         return await _registered(request, register_account, command)
 
-    @post("/api/auth/signup", operation_id="signUp", status_code=201)
+    @post(
+        "/api/auth/signup",
+        operation_id="signUp",
+        refuses=(
+            "identity.email_invalid",
+            "identity.password_weak",
+            "identity.passwords_differ",
+            "identity.role_not_offered",
+            "identity.role_unknown",
+            "identity.too_many_attempts",
+            "identity.username_invalid",
+            "identity.username_reserved",
+            "identity.username_taken",
+            "kernel.phone_invalid",
+        ),
+        status_code=201,
+    )
     async def sign_up(
         self,
         request: Request[Any, Any, Any],
@@ -90,7 +122,23 @@ class RegistrationController(Controller):
         )
         return await _registered(request, register_account, command)
 
-    @post("/api/v1/auth/register/student", operation_id="registerStudent", status_code=201)
+    @post(
+        "/api/v1/auth/register/student",
+        operation_id="registerStudent",
+        refuses=(
+            "identity.email_invalid",
+            "identity.password_weak",
+            "identity.passwords_differ",
+            "identity.role_not_offered",
+            "identity.role_unknown",
+            "identity.too_many_attempts",
+            "identity.username_invalid",
+            "identity.username_reserved",
+            "identity.username_taken",
+            "kernel.phone_invalid",
+        ),
+        status_code=201,
+    )
     async def register_student(
         self,
         request: Request[Any, Any, Any],
@@ -110,7 +158,23 @@ class RegistrationController(Controller):
         )
         return await _registered(request, register_account, command)
 
-    @post("/api/users/register", operation_id="registerMember", status_code=201)
+    @post(
+        "/api/users/register",
+        operation_id="registerMember",
+        refuses=(
+            "identity.email_invalid",
+            "identity.password_weak",
+            "identity.passwords_differ",
+            "identity.role_not_offered",
+            "identity.role_unknown",
+            "identity.too_many_attempts",
+            "identity.username_invalid",
+            "identity.username_reserved",
+            "identity.username_taken",
+            "kernel.phone_invalid",
+        ),
+        status_code=201,
+    )
     async def register_member(
         self,
         request: Request[Any, Any, Any],
@@ -141,6 +205,7 @@ class SignInController(Controller):
     @post(
         ["/api/auth/login", "/api/v1/auth/login", "/api/users/login"],
         operation_id=operation_ids("logIn", "/api/auth/login"),
+        refuses=("identity.account_suspended", "identity.bad_credentials", "identity.too_many_attempts"),
         status_code=200,
     )
     async def log_in(
@@ -149,7 +214,12 @@ class SignInController(Controller):
         """Sign in with a user name, an e-mail address or a phone number."""
         return await _logged_in(request, data, log_in, is_for_administrators=False)
 
-    @post("/api/v1/auth/admin/login", operation_id="logInAsAdministrator", status_code=200)
+    @post(
+        "/api/v1/auth/admin/login",
+        operation_id="logInAsAdministrator",
+        refuses=("identity.account_suspended", "identity.bad_credentials", "identity.too_many_attempts"),
+        status_code=200,
+    )
     async def log_in_as_administrator(
         self, request: Request[Any, Any, Any], data: JSONBody[LoginBody], log_in: Wired[LogIn]
     ) -> LoginReply:
@@ -159,13 +229,20 @@ class SignInController(Controller):
     @post(
         ["/api/auth/refresh", "/api/auth/token/refresh", "/api/v1/auth/token/refresh", "/api/users/token/refresh"],
         operation_id=operation_ids("refreshTokens", "/api/auth/refresh"),
+        refuses=("identity.account_suspended", "identity.refresh_invalid", "identity.refresh_reused"),
         status_code=200,
     )
     async def refresh(self, data: JSONBody[RefreshBody], refresh_tokens: Wired[RefreshTokens]) -> TokensReply:
         """Exchange a refresh token for a fresh pair."""
         return TokensReply.of(await refresh_tokens(data.refresh))
 
-    @post("/api/auth/logout", operation_id="logOut", status_code=200, guards=[signed_in_if_it_can_be])
+    @post(
+        "/api/auth/logout",
+        operation_id="logOut",
+        refuses=("identity.refresh_invalid",),
+        status_code=200,
+        guards=[signed_in_if_it_can_be],
+    )
     async def log_out(
         self,
         data: JSONBody[LogoutBody | None],

@@ -68,7 +68,20 @@ class MeController(Controller):
         user, more = await read_profiles.own(caller.account_id, ProfileKind.MEMBER)
         return flat_body(UserBody.of(user, request.url.path), more)
 
-    @patch("/api/users/me", operation_id="editMember", status_code=200)
+    @patch(
+        "/api/users/me",
+        operation_id="editMember",
+        refuses=(
+            "identity.email_invalid",
+            "identity.too_many_attempts",
+            "identity.too_many_codes",
+            "identity.username_invalid",
+            "identity.username_reserved",
+            "identity.username_taken",
+            "kernel.phone_invalid",
+        ),
+        status_code=200,
+    )
     async def edit_member(
         self,
         request: AnyRequest,
@@ -103,6 +116,15 @@ class MeController(Controller):
         "/api/users/profile",
         http_method=["PUT", "PATCH"],
         operation_id=operation_ids("editProfile", "/api/users/profile"),
+        refuses=(
+            "identity.email_invalid",
+            "identity.too_many_attempts",
+            "identity.too_many_codes",
+            "identity.username_invalid",
+            "identity.username_reserved",
+            "identity.username_taken",
+            "kernel.phone_invalid",
+        ),
         status_code=200,
     )
     async def edit_profile(
@@ -128,7 +150,12 @@ class MeController(Controller):
         user, more = await read_profiles.own(caller.account_id, ProfileKind.PROFILE)
         return flat_body(UserBody.of(user, request.url.path), more)
 
-    @post("/api/users/me/roles", operation_id="chooseRole", status_code=201)
+    @post(
+        "/api/users/me/roles",
+        operation_id="chooseRole",
+        refuses=("identity.role_not_offered", "identity.role_unknown"),
+        status_code=201,
+    )
     async def choose_role(
         self, data: JSONBody[ChooseRoleBody], caller: Wired[Caller], choose_role: Wired[ChooseRole]
     ) -> Response[RolesReply]:
@@ -141,7 +168,12 @@ class PeopleController(Controller):
     tags = ("identity",)
     guards = (signed_in,)
 
-    @get(["/api/users", "/api/auth/users"], operation_id=operation_ids("listUsers", "/api/users"), status_code=200)
+    @get(
+        ["/api/users", "/api/auth/users"],
+        operation_id=operation_ids("listUsers", "/api/users"),
+        refuses=("identity.role_unknown",),
+        status_code=200,
+    )
     async def people(
         self,
         request: AnyRequest,
@@ -162,6 +194,7 @@ class PeopleController(Controller):
     @get(
         ["/api/users/{id:uuid}", "/api/auth/users/{id:uuid}"],
         operation_id=operation_ids("getUser", "/api/users/{id}"),
+        refuses=("identity.user_not_found",),
         status_code=200,
     )
     async def person(
@@ -182,6 +215,17 @@ class PeopleController(Controller):
         ["/api/users/{id:uuid}", "/api/auth/users/{id:uuid}"],
         http_method=["PUT", "PATCH"],
         operation_id=operation_ids("editUser", "/api/users/{id}"),
+        refuses=(
+            "identity.email_invalid",
+            "identity.too_many_attempts",
+            "identity.too_many_codes",
+            "identity.user_not_found",
+            "identity.username_invalid",
+            "identity.username_reserved",
+            "identity.username_taken",
+            "kernel.forbidden",
+            "kernel.phone_invalid",
+        ),
         status_code=200,
     )
     async def edit(
@@ -210,7 +254,12 @@ class BlockController(Controller):
     tags = ("identity",)
     guards = (signed_in,)
 
-    @post("/api/users/block", operation_id="blockUser", status_code=201)
+    @post(
+        "/api/users/block",
+        operation_id="blockUser",
+        refuses=("identity.cannot_block_self", "identity.email_invalid", "identity.user_not_found"),
+        status_code=201,
+    )
     async def block(
         self,
         request: AnyRequest,
@@ -242,17 +291,21 @@ class BlockController(Controller):
         listing = await identity_queries.blocked(caller.account_id, page)
         return list_body(request, listing, lambda block: BlockReply.of(block, request.url.path))
 
-    @delete("/api/users/unblock/{id:uuid}", operation_id="unblockUser", status_code=204)
+    @delete(
+        "/api/users/unblock/{id:uuid}", operation_id="unblockUser", refuses=("identity.not_blocked",), status_code=204
+    )
     async def unblock(self, id: FromPath[UUID], caller: Wired[Caller], unblock_person: Wired[UnblockPerson]) -> None:
         """Take a block back; the id is the blocked person's."""
         await unblock_person(caller.account_id, AccountId(id))
 
 
 class AdministrationController(Controller):
-    tags = ("identity", "admin")
+    tags = ("administration",)
     guards = (is_admin,)
 
-    @get("/api/admin/users", operation_id="listUsersAsAdministrator", status_code=200)
+    @get(
+        "/api/admin/users", operation_id="listUsersAsAdministrator", refuses=("identity.role_unknown",), status_code=200
+    )
     async def users(
         self,
         request: AnyRequest,
@@ -265,7 +318,18 @@ class AdministrationController(Controller):
         """List everybody."""
         return await _users(request, identity_queries, page, search, role, is_active)
 
-    @patch("/api/admin/users/{id:uuid}", operation_id="administerUser", status_code=200)
+    @patch(
+        "/api/admin/users/{id:uuid}",
+        operation_id="administerUser",
+        refuses=(
+            "identity.address_verified_elsewhere",
+            "identity.last_admin",
+            "identity.no_address",
+            "identity.role_unknown",
+            "identity.user_not_found",
+        ),
+        status_code=200,
+    )
     async def administer(
         self,
         request: AnyRequest,
@@ -284,7 +348,23 @@ class AdministrationController(Controller):
         )
         return UserBody.of(view_of(await administer_user(command)), request.url.path)
 
-    @post("/api/v1/auth/admin/register", operation_id="registerAdministrator", status_code=201)
+    @post(
+        "/api/v1/auth/admin/register",
+        operation_id="registerAdministrator",
+        refuses=(
+            "identity.email_invalid",
+            "identity.password_weak",
+            "identity.passwords_differ",
+            "identity.role_not_offered",
+            "identity.role_unknown",
+            "identity.too_many_attempts",
+            "identity.username_invalid",
+            "identity.username_reserved",
+            "identity.username_taken",
+            "kernel.phone_invalid",
+        ),
+        status_code=201,
+    )
     async def register(
         self,
         request: AnyRequest,
@@ -316,7 +396,7 @@ ADMIN_PAGE = """<!doctype html>
 """
 
 
-@get("/admin", operation_id="adminPage", status_code=200, media_type=MediaType.HTML, tags=("identity",))
+@get("/admin", operation_id="adminPage", status_code=200, media_type=MediaType.HTML, tags=("documentation",))
 async def admin_page() -> str:
     """Point administrators to the API and its description."""
     return ADMIN_PAGE

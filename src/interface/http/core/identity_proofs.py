@@ -50,6 +50,13 @@ class ProofController(Controller):
     @post(
         ["/api/auth/verify-email", "/api/users/verify/email", "/api/v1/auth/verify-email"],
         operation_id=operation_ids("verifyEmail", "/api/auth/verify-email"),
+        refuses=(
+            "identity.address_required",
+            "identity.code_invalid",
+            "identity.email_invalid",
+            "identity.too_many_attempts",
+            "kernel.phone_invalid",
+        ),
         status_code=200,
         guards=[signed_in_if_it_can_be],
     )
@@ -70,7 +77,19 @@ class ProofController(Controller):
         account = await verify_contact(command)
         return VerifiedReply("Your address is confirmed.", UserBody.of(view_of(account), request.url.path))
 
-    @post("/api/users/verify/phone", operation_id="verifyPhone", status_code=200, guards=[signed_in])
+    @post(
+        "/api/users/verify/phone",
+        operation_id="verifyPhone",
+        refuses=(
+            "identity.address_required",
+            "identity.code_invalid",
+            "identity.email_invalid",
+            "identity.too_many_attempts",
+            "kernel.phone_invalid",
+        ),
+        status_code=200,
+        guards=[signed_in],
+    )
     async def verify_phone(
         self,
         request: AnyRequest,
@@ -83,7 +102,13 @@ class ProofController(Controller):
         account = await verify_contact(command)
         return VerifiedReply("Your phone number is confirmed.", UserBody.of(view_of(account), request.url.path))
 
-    @post("/api/users/verify/resend", operation_id="resendCode", status_code=200, guards=[signed_in])
+    @post(
+        "/api/users/verify/resend",
+        operation_id="resendCode",
+        refuses=("identity.no_address", "identity.too_many_attempts", "identity.too_many_codes"),
+        status_code=200,
+        guards=[signed_in],
+    )
     async def resend(self, data: JSONBody[ResendBody], caller: Wired[Caller], ask_code: Wired[AskCode]) -> DetailReply:
         """Send a new code; the former one is void."""
         is_sent = await ask_code(caller.account_id, data.verification_type)
@@ -92,6 +117,12 @@ class ProofController(Controller):
     @post(
         ["/api/auth/password-reset", "/api/users/password/reset", "/api/v1/auth/password-reset"],
         operation_id=operation_ids("askPasswordReset", "/api/auth/password-reset"),
+        refuses=(
+            "identity.email_invalid",
+            "identity.too_many_attempts",
+            "identity.too_many_codes",
+            "kernel.phone_invalid",
+        ),
         status_code=200,
     )
     async def ask_reset(
@@ -108,6 +139,15 @@ class ProofController(Controller):
             "/api/v1/auth/password-reset/confirm",
         ],
         operation_id=operation_ids("confirmPasswordReset", "/api/auth/password-reset-confirm"),
+        refuses=(
+            "identity.address_required",
+            "identity.code_invalid",
+            "identity.email_invalid",
+            "identity.password_weak",
+            "identity.passwords_differ",
+            "identity.too_many_attempts",
+            "kernel.phone_invalid",
+        ),
         status_code=200,
     )
     async def confirm_reset(self, data: JSONBody[ResetConfirmBody], confirm_reset: Wired[ConfirmReset]) -> DetailReply:
@@ -122,7 +162,18 @@ class ProofController(Controller):
         await confirm_reset(command)
         return DetailReply("Your new password is set. Sign in with it.")
 
-    @post("/api/auth/password-change", operation_id="changePassword", status_code=200, guards=[signed_in])
+    @post(
+        "/api/auth/password-change",
+        operation_id="changePassword",
+        refuses=(
+            "identity.old_password_wrong",
+            "identity.password_weak",
+            "identity.passwords_differ",
+            "identity.too_many_attempts",
+        ),
+        status_code=200,
+        guards=[signed_in],
+    )
     async def change_password(
         self,
         data: JSONBody[PasswordChangeBody],
@@ -155,7 +206,9 @@ class DeviceController(Controller):
         listing = await identity_queries.devices(caller.account_id, page)
         return list_body(request, listing, lambda device: DeviceBody.of(device, caller.family_id))
 
-    @delete("/api/auth/devices/{id:uuid}", operation_id="endDevice", status_code=204)
+    @delete(
+        "/api/auth/devices/{id:uuid}", operation_id="endDevice", refuses=("identity.device_not_found",), status_code=204
+    )
     async def end(self, id: FromPath[UUID], caller: Wired[Caller], end_device: Wired[EndDevice]) -> None:
         """Sign a device out."""
         await end_device(caller.account_id, id)

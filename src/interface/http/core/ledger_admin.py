@@ -81,10 +81,15 @@ class ProofBody(Struct, frozen=True):
 
 class LedgerAdminController(Controller):
     path = "/api/admin/ledger"
-    tags = ("ledger",)
+    tags = ("administration",)
     guards = (is_admin,)
 
-    @post("/fundings", operation_id="fundOperatingAccount", status_code=HTTP_201_CREATED)
+    @post(
+        "/fundings",
+        operation_id="fundOperatingAccount",
+        refuses=("kernel.invalid_amount", "ledger.reference_conflict", "payments.currency_not_supported"),
+        status_code=HTTP_201_CREATED,
+    )
     async def fund(
         self,
         data: JSONBody[FundingInput],

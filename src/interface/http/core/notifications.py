@@ -131,7 +131,12 @@ class NotificationController(Controller):
         """Show where your notifications go."""
         return preferences_body(await notice_queries.channels_of(caller.account_id))
 
-    @put("/api/notifications/preferences", operation_id="setNotificationPreferences", status_code=HTTP_200_OK)
+    @put(
+        "/api/notifications/preferences",
+        operation_id="setNotificationPreferences",
+        refuses=("notifications.cannot_disable",),
+        status_code=HTTP_200_OK,
+    )
     async def set_preferences(
         self,
         data: JSONBody[PreferencesInput],

@@ -112,7 +112,7 @@ class PolicyChangeInput(Struct, frozen=True):
 
 class JobController(Controller):
     path = "/api/admin/jobs"
-    tags = ("operations",)
+    tags = ("administration",)
     guards = (is_admin,)
 
     @get("/", operation_id="listJobs", status_code=HTTP_200_OK)
@@ -120,7 +120,9 @@ class JobController(Controller):
         """List the jobs and how they fare."""
         return JobList([JobBody.of(job) for job in await list_jobs()])
 
-    @post("/{name:str}/run", operation_id="runJob", status_code=HTTP_202_ACCEPTED)
+    @post(
+        "/{name:str}/run", operation_id="runJob", refuses=("operations.job_not_found",), status_code=HTTP_202_ACCEPTED
+    )
     async def run(
         self,
         name: FromPath[Annotated[str, Meta(max_length=100)]],
@@ -133,7 +135,7 @@ class JobController(Controller):
 
 class PolicyController(Controller):
     path = "/api/admin/policies"
-    tags = ("operations",)
+    tags = ("administration",)
     guards = (is_admin,)
 
     @get("/", operation_id="listPolicies", status_code=HTTP_200_OK)
@@ -141,7 +143,12 @@ class PolicyController(Controller):
         """List the business settings."""
         return PolicyList([PolicyBody.of(policy) for policy in await list_policies()])
 
-    @put("/{name:str}", operation_id="changePolicy", status_code=HTTP_200_OK)
+    @put(
+        "/{name:str}",
+        operation_id="changePolicy",
+        refuses=("operations.policy_not_found", "operations.policy_start_refused", "operations.policy_value_refused"),
+        status_code=HTTP_200_OK,
+    )
     async def change(
         self,
         name: FromPath[Annotated[str, Meta(max_length=100)]],

@@ -106,6 +106,21 @@ class TransactionController(Controller):
     @post(
         ["/wallet/topup", "/transactions/push-stk"],
         operation_id=operation_ids("topUpWallet", "/api/wallet/topup"),
+        refuses=(
+            "kernel.invalid_amount",
+            "payments.amount_above_maximum",
+            "payments.amount_below_minimum",
+            "payments.currency_not_supported",
+            "payments.declined",
+            "payments.gateway_unavailable",
+            "payments.method_unavailable",
+            "payments.payment_closed",
+            "payments.phone_invalid",
+            "payments.phone_required",
+            "payments.push_in_flight",
+            "payments.too_many_pushes",
+            "payments.whole_units_required",
+        ),
         status_code=HTTP_201_CREATED,
     )
     async def top_up(
@@ -150,6 +165,7 @@ class CallbackController(Controller):
     @post(
         "/lipana/callback",
         operation_id="receiveLipanaCallback",
+        refuses=("payments.signature_invalid",),
         status_code=HTTP_200_OK,
         request_max_body_size=CALLBACK_BYTES_MAX,
     )
@@ -164,6 +180,7 @@ class CallbackController(Controller):
     @post(
         "/callback",
         operation_id="receivePaymentCallback",
+        refuses=("payments.signature_invalid",),
         status_code=HTTP_200_OK,
         request_max_body_size=CALLBACK_BYTES_MAX,
     )

@@ -72,7 +72,7 @@ class ResolveBody(Struct, frozen=True):
 
 class CaseController(Controller):
     path = "/api/admin/payments/cases"
-    tags = ("payments",)
+    tags = ("administration",)
     guards = (is_admin,)
 
     @get("/", operation_id="listPaymentCases", status_code=HTTP_200_OK)
@@ -88,7 +88,12 @@ class CaseController(Controller):
         is_open = None if status is None else status == "open"
         return list_body(request, await payment_queries.cases(page, kind=kind, is_open=is_open), CaseBody.of)
 
-    @post("/{case_id:uuid}/resolve", operation_id="resolvePaymentCase", status_code=HTTP_200_OK)
+    @post(
+        "/{case_id:uuid}/resolve",
+        operation_id="resolvePaymentCase",
+        refuses=("ledger.insufficient_funds", "payments.case_closed", "payments.resolution_not_possible"),
+        status_code=HTTP_200_OK,
+    )
     async def resolve(
         self,
         case_id: FromPath[UUID],
@@ -147,7 +152,7 @@ class DailyReportBody(Struct, frozen=True):
 
 class ReportController(Controller):
     path = "/api/admin/reports"
-    tags = ("payments",)
+    tags = ("administration",)
     guards = (is_admin,)
 
     @get("/daily", operation_id="getDailyReport", status_code=HTTP_200_OK)
@@ -200,10 +205,12 @@ class SimulatorController(Controller):
     """Not served in production: the simulator is not bound there."""
 
     path = "/api/payments/simulator"
-    tags = ("payments",)
+    tags = ("administration",)
     guards = (is_admin,)
 
-    @post("/script", operation_id="scriptSimulator", status_code=HTTP_200_OK)
+    @post(
+        "/script", operation_id="scriptSimulator", refuses=("payments.outcome_not_simulated",), status_code=HTTP_200_OK
+    )
     async def script(self, data: JSONBody[ScriptBody], payment_simulator: Wired[PaymentSimulator]) -> ScriptedBody:
         """Say how the next simulated payments end."""
         match = ScriptMatch(phone=data.match.phone, method=data.match.method, purpose=data.match.purpose)
@@ -212,7 +219,12 @@ class SimulatorController(Controller):
         )
         return ScriptedBody("The next payments that match end so.")
 
-    @post("/deliver", operation_id="deliverSimulated", status_code=HTTP_200_OK)
+    @post(
+        "/deliver",
+        operation_id="deliverSimulated",
+        refuses=("payments.simulated_payment_not_found",),
+        status_code=HTTP_200_OK,
+    )
     async def deliver(self, data: JSONBody[DeliverBody], payment_simulator: Wired[PaymentSimulator]) -> DeliveredBody:
         """Send the callbacks of a simulated payment that are due now."""
         return DeliveredBody(await payment_simulator.deliver(data.reference))

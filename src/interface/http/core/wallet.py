@@ -135,7 +135,12 @@ class WalletController(Controller):
         """Show your wallet."""
         return WalletsBody.of(await read_wallet(caller.account_id))
 
-    @get("/entries", operation_id="listWalletEntries", status_code=HTTP_200_OK)
+    @get(
+        "/entries",
+        operation_id="listWalletEntries",
+        refuses=("payments.currency_not_supported",),
+        status_code=HTTP_200_OK,
+    )
     async def entries(
         self,
         request: Request[Any, Any, Any],
@@ -155,7 +160,7 @@ class EarningsController(Controller):
     tags = ("wallet",)
     guards = (has_role(*EARNING_ROLES),)
 
-    @get("/", operation_id="getEarnings", status_code=HTTP_200_OK)
+    @get("/", operation_id="getEarnings", refuses=("payments.currency_not_supported",), status_code=HTTP_200_OK)
     async def own(
         self,
         caller: Wired[Caller],

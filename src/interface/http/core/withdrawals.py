@@ -182,7 +182,22 @@ class WithdrawalController(Controller):
         """List your withdrawals, newest first."""
         return list_body(request, await withdrawal_queries.own(caller.account_id, page), WithdrawalBody.of)
 
-    @post("/request", operation_id="requestWithdrawal", status_code=HTTP_201_CREATED)
+    @post(
+        "/request",
+        operation_id="requestWithdrawal",
+        refuses=(
+            "kernel.invalid_amount",
+            "ledger.insufficient_funds",
+            "payments.amount_below_minimum",
+            "payments.balance_owed",
+            "payments.currency_not_supported",
+            "payments.destination_invalid",
+            "payments.method_unavailable",
+            "payments.phone_invalid",
+            "payments.whole_units_required",
+        ),
+        status_code=HTTP_201_CREATED,
+    )
     async def ask(
         self,
         data: JSONBody[WithdrawalInput],
@@ -198,7 +213,12 @@ class WithdrawalController(Controller):
         )
         return WithdrawalBody.of(await request_withdrawal(command))
 
-    @post("/{withdrawal_id:uuid}/cancel", operation_id="cancelWithdrawal", status_code=HTTP_200_OK)
+    @post(
+        "/{withdrawal_id:uuid}/cancel",
+        operation_id="cancelWithdrawal",
+        refuses=("payments.withdrawal_not_pending",),
+        status_code=HTTP_200_OK,
+    )
     async def cancel(
         self,
         withdrawal_id: FromPath[UUID],
@@ -211,7 +231,7 @@ class WithdrawalController(Controller):
 
 class WithdrawalAdminController(Controller):
     path = "/api/admin/withdrawals"
-    tags = ("withdrawals",)
+    tags = ("administration",)
     guards = (is_admin,)
 
     @get("/", operation_id="listWithdrawalsForReview", status_code=HTTP_200_OK)
@@ -225,7 +245,12 @@ class WithdrawalAdminController(Controller):
         """List everybody's withdrawals with what speaks against them, newest first."""
         return list_body(request, await withdrawal_queries.for_review(status, page), ReviewBody.of)
 
-    @post("/{withdrawal_id:uuid}/action", operation_id="decideWithdrawal", status_code=HTTP_200_OK)
+    @post(
+        "/{withdrawal_id:uuid}/action",
+        operation_id="decideWithdrawal",
+        refuses=("payments.own_withdrawal", "payments.withdrawal_wrong_state"),
+        status_code=HTTP_200_OK,
+    )
     async def decide(
         self,
         withdrawal_id: FromPath[UUID],
