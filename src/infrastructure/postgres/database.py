@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import msgspec
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -39,6 +39,7 @@ DOWN = (
     TimeoutError,
     PoolTimeout,
     DBAPIError,
+    EmulatedDBAPIException,  # no connection to be had: the server starts, stops, is full or closed to us
 )
 """What says that the database cannot serve now. The transaction did not commit, or nobody can say that it did."""
 
