@@ -7,7 +7,7 @@ RUN python -m venv /opt/soko
 COPY requirements/runtime.txt requirements/build.txt requirements/
 # two steps, so that a change of our own code does not install the packages again; --no-deps: the lock is the whole set
 RUN /opt/soko/bin/pip install --require-hashes --no-deps -r requirements/runtime.txt -r requirements/build.txt
-COPY pyproject.toml LICENSE alembic.ini ./
+COPY pyproject.toml README.md LICENSE alembic.ini ./
 COPY requirements/runtime.in requirements/
 COPY alembic alembic
 COPY src src
