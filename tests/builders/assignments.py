@@ -65,7 +65,7 @@ def a_task_in(stage: Stage, status: TaskStatus, *, budget: Money | None = None) 
             return a_task(budget=budget)
         case TaskStatus.REJECTED, _:
             task = a_task(budget=budget)
-            task.reject(reason="no", now=NOON)
+            task.reject(reason="no", terms=TASK_TERMS, now=NOON)
         case TaskStatus.APPROVED, _:
             return an_open_task(budget=budget)
         case TaskStatus.CANCELLED, _:

@@ -48,10 +48,7 @@ class ActivatePlan:
             return
         intent = await uow.intents.get(event.intent_id)
         amount = Money(event.amount_minor, event.currency)
-        is_lower = (
-            writer.plan is not None and writer.plan.runs_at(now) and writer.plan.plan.rank > subscription.plan.rank
-        )
-        if is_lower:
+        if writer.plan is not None and writer.plan.outranks(subscription.plan, now):
             subscription.fail()
             destination = AccountRef.wallet(writer.account_id)
         else:

@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from application.assignments.queries import (
 from application.core.kernel.ports import AuditEntry, Clock, IdSource, Policies
 from domain.assignments.escrow import AREA, release_transfer, source_of
 from domain.assignments.events import PaymentReleased
+from domain.assignments.points import reward_approved_work
 from domain.assignments.policies import EARNINGS_HOLD, FEE, POINTS_APPROVED
 from domain.assignments.release import Release, ReleaseId, ReleaseSource
 from domain.assignments.submission import Submission
@@ -92,9 +93,9 @@ class ApproveSubmission:
         submission.approve(now=now)
         (await uow.writers.get(claim.writer_id)).close_claim()
         rating = await uow.ratings.get(claim.writer_id)
-        uow.ratings.add(rating.add(self.policies.value(POINTS_APPROVED), f"task:{task.id}:approved"))
+        uow.ratings.add(reward_approved_work(rating, task.id, self.policies.value(POINTS_APPROVED)))
         release = await self._release_escrow(uow, task, claim.writer_id, admin_id, note)
-        uow.record(completed)
+        uow.record(completed if release is None else replace(completed, paid=str(release.net)))
         uow.audit(
             AuditEntry(
                 action="APPROVE_SUBMISSION",

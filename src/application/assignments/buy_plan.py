@@ -25,7 +25,6 @@ from application.core.payments.start_payment import (
 )
 from domain.assignments.plan import (
     Plan,
-    PlanPaymentInFlight,
     SubscriptionId,
     SubscriptionState,
     WriterSubscription,
@@ -35,6 +34,7 @@ from domain.core.kernel.ids import AccountId
 from domain.core.ledger.accounts import SUBSCRIPTIONS, AccountRef
 from domain.core.ledger.transfer import TransferKind
 from domain.core.payments.fx import FxQuote, quote
+from domain.core.payments.intent import IntentStatus
 from domain.core.payments.policies import ATTEMPT_EXPIRY, FX_QUOTE_LIFE, FX_USD_KES
 
 WRITER_PLAN = "WRITER_PLAN"
@@ -87,11 +87,13 @@ class BuyPlan:
             pending = await uow.subscriptions.pending_of(writer.account_id)
             if pending is not None and pending.intent_id is not None:
                 intent = await uow.intents.get(pending.intent_id)
-                if intent.in_flight is not None and intent.expires_at > now and intent.quote is not None:
-                    if pending.plan is not plan:
-                        raise PlanPaymentInFlight
+                is_on_its_way = intent.in_flight is not None and intent.expires_at > now
+                is_paid = intent.status is IntentStatus.SUCCEEDED  # the event that starts the plan is on its way
+                if (is_on_its_way or is_paid) and intent.quote is not None:
+                    pending.is_repeated_by(plan)
                     return PlanPurchase(plan=plan, payment=PaymentState.of(intent), quote=intent.quote, is_repeat=True)
                 pending.fail()
+                intent.expire(now)  # what still arrives goes to the wallet (payments.destination_or_wallet)
                 await uow.flush()  # its place as the one pending purchase is taken by the next row
             price = quote(
                 plan_price(plan, self.policies),
@@ -125,6 +127,7 @@ class BuyPlan:
                     life=timedelta(minutes=self.policies.value(ATTEMPT_EXPIRY)),
                     quote=price,
                     kind=TransferKind.SUBSCRIPTION,
+                    wallet_reference=f"writer_plan:{subscription.id}:activate",
                 ),
             )
             subscription.intent_id = prepared.intent_id

@@ -21,9 +21,7 @@ from domain.core.kernel.ids import AccountId
 async def end_claim_without_cost(uow: AssignmentsUnitOfWork, claim: Claim | None) -> None:
     """Give a writer back the quota of a claim that others ended (rule assignments.admin_end_gives_back)."""
     if claim is not None:
-        writer = await uow.writers.get(claim.writer_id)
-        writer.close_claim()
-        writer.give_back(claim.day)
+        (await uow.writers.get(claim.writer_id)).end_without_cost(claim.day)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +51,7 @@ class CancelTask:
 class CancelTaskAsAdmin:
     unit_of_work: Callable[[], AssignmentsUnitOfWork]
     queries: AssignmentsQueries
+    policies: Policies
     clock: Clock
     ids: IdSource
 
@@ -66,7 +65,7 @@ class CancelTaskAsAdmin:
                 work = await uow.submissions.of_claim(claim.id)
                 if work is not None:
                     work.reject(reason, now=now)
-            cancelled = task.cancel_by_admin(reason=reason, now=now)
+            cancelled = task.cancel_by_admin(reason=reason, terms=task_terms(self.policies), now=now)
             await end_claim_without_cost(uow, claim)
             await settle_escrow(uow, task, held_before, ids=self.ids, clock=self.clock)
             uow.record(cancelled)

@@ -67,6 +67,7 @@ class ApproveTask:
 class RejectTask:
     unit_of_work: Callable[[], AssignmentsUnitOfWork]
     queries: AssignmentsQueries
+    policies: Policies
     clock: Clock
     ids: IdSource
 
@@ -76,7 +77,7 @@ class RejectTask:
             task = await uow.tasks.get(task_id)
             if task.status is not TaskStatus.REJECTED:
                 held_before = task.held
-                rejected = task.reject(reason=reason, now=self.clock.now())
+                rejected = task.reject(reason=reason, terms=task_terms(self.policies), now=self.clock.now())
                 await settle_escrow(uow, task, held_before, ids=self.ids, clock=self.clock)
                 uow.record(rejected)
                 uow.audit(AuditEntry(action="REJECT_ASSIGNMENT", target=f"task:{task.id}", reason=reason))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from application.assignments.ports import AssignmentsUnitOfWork
 from application.assignments.queries import AssignmentsQueries
 from application.core.kernel.ports import Clock, Policies
+from domain.assignments.points import charge_timed_out_claim
 from domain.assignments.policies import POINTS_TIMEOUT
 from domain.assignments.task import TaskId
 from domain.core.kernel.errors import Unavailable
@@ -50,6 +51,6 @@ class ExpireClaims:
             claim, event = timed_out
             (await uow.writers.get(claim.writer_id)).close_claim()
             rating = await uow.ratings.get(claim.writer_id)
-            uow.ratings.add(rating.add(self.policies.value(POINTS_TIMEOUT), f"claim:{claim.id}:timed_out"))
+            uow.ratings.add(charge_timed_out_claim(rating, claim.id, self.policies.value(POINTS_TIMEOUT)))
             uow.record(event)
             await uow.commit()

@@ -10,7 +10,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Protocol
 
 from application.assignments.approve_submission import ApproveSubmission, pay_writer
@@ -19,24 +18,23 @@ from application.core.kernel.ports import AuditEntry, Clock, IdSource, Policies
 from application.core.kernel.request_context import current_request
 from domain.assignments.policies import RELEASE_MAX
 from domain.assignments.release import (
+    DUPLICATE_WINDOW,
     NotAWriter,
-    NothingToRelease,
-    PossibleDuplicate,
     Release,
     ReleaseId,
     ReleaseSource,
     amount_is_within,
     fixed_amount_matches,
+    funded_release_is_due,
+    is_no_duplicate,
     not_for_oneself,
     same_release,
     unfunded_release_is_due,
 )
-from domain.assignments.task import Stage, TaskId
+from domain.assignments.task import TaskId
 from domain.core.kernel.errors import FieldError, Invalid
 from domain.core.kernel.ids import AccountId
 from domain.core.kernel.money import Money
-
-DUPLICATE_WINDOW = timedelta(minutes=10)
 
 
 class Writers(Protocol):
@@ -94,8 +92,7 @@ class ReleasePayment:
                 release = await self._pay_from_operating(uow, command, writer_id, amount)
                 await uow.commit()
                 return ReleasedPayment(release, is_new=True)
-            if task.stage is not Stage.REVIEW or (command.writer_id and not task.is_held_by(command.writer_id)):
-                raise NothingToRelease
+            funded_release_is_due(task, command.writer_id)
             approved = await self.approve_submission.approve(
                 uow, task, admin_id=command.admin_id, version=None, note=command.note
             )
@@ -107,10 +104,12 @@ class ReleasePayment:
         writer_id, amount = _required(command)
         async with self.unit_of_work() as uow:
             await uow.writers.get(writer_id)  # locked, so that two equal releases at once see each other
-            if current_request().key is None and await uow.releases.was_paid_lately(
-                writer_id, amount, since=self.clock.now() - DUPLICATE_WINDOW
-            ):
-                raise PossibleDuplicate
+            is_no_duplicate(
+                was_paid_lately=await uow.releases.was_paid_lately(
+                    writer_id, amount, since=self.clock.now() - DUPLICATE_WINDOW
+                ),
+                has_key=current_request().key is not None,
+            )
             release = await self._pay_from_operating(uow, command, writer_id, amount)
             await uow.commit()
         return ReleasedPayment(release, is_new=True)

@@ -179,7 +179,7 @@ def _(event: WorkSubmitted, administrators: Sequence[AccountId]) -> tuple[Notice
     late = " It is late." if event.is_late else ""
     review = f"Version {event.version} for {_name(event.title)} waits for review.{late}"
     told = [_about(event, one, "Work waits for review", review, mail=False) for one in administrators]
-    if event.version == 1:
+    if not event.replaces:
         arrived = f"Work for {_name(event.title)} has arrived and is being checked."
         told.append(_about(event, event.student_id, "Work arrived", arrived, mail=False))
     return tuple(told)
@@ -204,11 +204,12 @@ def _(event: WorkRejected, administrators: Sequence[AccountId]) -> tuple[Notice,
 
 @notices_of.register
 def _(event: WorkApproved, administrators: Sequence[AccountId]) -> tuple[Notice, ...]:
+    paid = f" {event.paid} is yours." if event.paid else ""
     return (
         _about(
             event, event.student_id, "Task completed", f"The work for {_name(event.title)} is done; you can open it."
         ),
-        _about(event, event.writer_id, "Work approved", f"Your work for {_name(event.title)} was approved."),
+        _about(event, event.writer_id, "Work approved", f"Your work for {_name(event.title)} was approved.{paid}"),
     )
 
 

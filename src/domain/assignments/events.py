@@ -83,6 +83,8 @@ class WorkSubmitted(TaskEvent):
     writer_id: AccountId
     version: int
     is_late: bool
+    replaces: bool = False
+    """Whether it takes the place of a version that nobody has decided on yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +98,10 @@ class WorkRejected(TaskEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkApproved(TaskEvent):
-    """Work was accepted and the task is complete."""
+    """Work was accepted and the task is complete; `paid` is what the writer got for it out of escrow, if anything."""
 
     writer_id: AccountId
+    paid: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

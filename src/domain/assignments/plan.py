@@ -75,6 +75,10 @@ class ActivePlan:
         """Tell whether the plan gives rights at an instant."""
         return self.starts_at <= moment < self.ends_at
 
+    def outranks(self, wanted: Plan, now: datetime) -> bool:
+        """Tell whether it runs and is higher than another plan: a plan is never lowered while it runs."""
+        return self.runs_at(now) and self.plan.rank > wanted.rank
+
     def whole_days_left(self, now: datetime) -> int:
         """Return the unused whole days."""
         return max(0, (self.ends_at - now) // timedelta(days=1))
@@ -97,12 +101,13 @@ def amount_due(wanted: Plan, price: Money, current: ActivePlan | None, now: date
     """
     if current is None or not current.runs_at(now):
         return price
-    if wanted.rank < current.plan.rank:
+    if current.outranks(wanted, now):
         raise PlanLowerThanCurrent
     if wanted is current.plan:
         return price
     unused = current.worth.minor * current.whole_days_left(now) // PLAN_LIFE.days
-    return Money(max(AMOUNT_MIN, price.minor - unused // SHILLING * SHILLING), price.currency)
+    reduced = max(AMOUNT_MIN, price.minor - unused // SHILLING * SHILLING)
+    return Money(min(price.minor, reduced), price.currency)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,6 +124,14 @@ class WriterSubscription:
     starts_at: datetime | None
     ends_at: datetime | None
     created_at: datetime
+
+    def is_repeated_by(self, wanted: Plan) -> None:
+        """Let the same plan be answered with this payment, which is on its way (rule assignments.one_plan_payment).
+
+        Raises PlanPaymentInFlight for another plan.
+        """
+        if wanted is not self.plan:
+            raise PlanPaymentInFlight
 
     def activate(self, current: ActivePlan | None, *, now: datetime) -> tuple[ActivePlan, PlanActivated]:
         """Start the plan: 30 days from now, or from the end of the same plan while it runs."""

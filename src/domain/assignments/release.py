@@ -1,17 +1,20 @@
 """Money paid for a task: out of its escrow, or, where there is none, out of the operating account."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
 from uuid import UUID
 
-from domain.assignments.task import OwnWork, Task, TaskId, TaskStatus
+from domain.assignments.task import OwnWork, Stage, Task, TaskId, TaskStatus
 from domain.core.kernel.errors import Conflict, FieldError, Invalid
 from domain.core.kernel.ids import AccountId
 from domain.core.kernel.money import Money
 
 ReleaseId = NewType("ReleaseId", UUID)
+
+DUPLICATE_WINDOW = timedelta(minutes=10)
+"""How long an equal release without a task may be a mistake (rule assignments.bare_release_is_guarded)."""
 
 
 class NothingToRelease(Conflict):
@@ -97,6 +100,15 @@ def unfunded_release_is_due(task: Task, writer_id: AccountId) -> None:
         raise NothingToRelease
 
 
+def funded_release_is_due(task: Task, writer_id: AccountId | None) -> None:
+    """Escrow is released for work that waits, to the writer who holds the claim; None names whoever that is.
+
+    Rule assignments.release_is_idempotent. Raises NothingToRelease.
+    """
+    if task.stage is not Stage.REVIEW or (writer_id is not None and not task.is_held_by(writer_id)):
+        raise NothingToRelease
+
+
 def completed_by(task: Task) -> AccountId | None:
     """Return who completed a task, if it is complete."""
     return task.completed_by if task.status is TaskStatus.COMPLETED else None
@@ -112,6 +124,14 @@ def not_for_oneself(admin_id: AccountId, writer_id: AccountId) -> None:
     """An administrator never releases money to himself (rule assignments.no_own_work). Raises OwnWork."""
     if admin_id == writer_id:
         raise OwnWork
+
+
+def is_no_duplicate(*, was_paid_lately: bool, has_key: bool) -> None:
+    """Refuse a release without a task that looks like the one before, unless a key says that it is meant
+    (rule assignments.bare_release_is_guarded). Raises PossibleDuplicate.
+    """
+    if was_paid_lately and not has_key:
+        raise PossibleDuplicate
 
 
 def same_release(earlier: Release, writer_id: AccountId | None, amount: Money | None) -> None:

@@ -284,10 +284,20 @@ class Task:
         """The stage on the wire; an ended or refused task shows its status."""
         return self.status.lower() if self.stage is Stage.ENDED else str(self.stage)
 
-    def wrong_state(self) -> WrongState:
+    def wrong_state(self, terms: TaskTerms, now: datetime) -> WrongState:
         """Return the refusal that names what is possible now."""
         allowed = ("edit", "cancel") if self.status is TaskStatus.REJECTED else ALLOWED_ACTIONS[self.stage]
+        if self.claim is not None and self.may_cancel_claimed(terms, now):
+            allowed = (*allowed, "cancel")
         return WrongState(allowed=list(allowed))
+
+    def may_cancel_claimed(self, terms: TaskTerms, now: datetime) -> bool:
+        """Tell whether the student may still cancel what a writer has claimed: for some minutes, and before work
+        arrives (rule assignments.short_cancel_after_claim).
+        """
+        return (
+            self.claim is not None and self.stage is Stage.WORKING and now <= self.claim.claimed_at + terms.free_return
+        )
 
     def is_held_by(self, writer_id: AccountId) -> bool:
         """Tell whether a writer holds the active claim."""
@@ -310,7 +320,7 @@ class Task:
         None keeps a value. Raises WrongState, BudgetOutOfRange, DueTooSoon.
         """
         if self.claim is not None or self.status in (*self.FINAL, TaskStatus.IN_PROGRESS):
-            raise self.wrong_state()
+            raise self.wrong_state(terms, now)
         budget_is_in_range(budget, terms)
         due_leaves_time(due_at, terms, now)
         self.title = self.title if title is None else title
@@ -329,10 +339,8 @@ class Task:
         Rules assignments.free_cancel_before_claim, assignments.short_cancel_after_claim. Raises InProgress, WrongState.
         """
         if self.status in self.FINAL:
-            raise self.wrong_state()
-        if self.claim is not None and (
-            self.stage is not Stage.WORKING or now > self.claim.claimed_at + terms.free_return
-        ):
+            raise self.wrong_state(terms, now)
+        if self.claim is not None and not self.may_cancel_claimed(terms, now):
             raise InProgress
         return self._cancel(by_admin=False, reason=reason, now=now)
 
@@ -349,7 +357,7 @@ class Task:
         """
         was_seen = self.updated_at <= asked_at if seen_revision is None else seen_revision == self.revision
         if self.status is not TaskStatus.PENDING_APPROVAL or not was_seen:
-            raise self.wrong_state()
+            raise self.wrong_state(terms, now)
         set_budget = None
         if budget is not None and budget != self.budget:
             if self.budget is not None and (budget.currency != self.budget.currency or budget > self.budget):
@@ -365,18 +373,18 @@ class Task:
         """Tell whether approving again changes nothing (rule assignments.approve_is_idempotent)."""
         return self.status is TaskStatus.APPROVED and budget in (None, self.budget)
 
-    def reject(self, *, reason: str | None, now: datetime) -> TaskRejected:
+    def reject(self, *, reason: str | None, terms: TaskTerms, now: datetime) -> TaskRejected:
         """Refuse the task. Raises WrongState."""
         if self.status is not TaskStatus.PENDING_APPROVAL:
-            raise self.wrong_state()
+            raise self.wrong_state(terms, now)
         self.status, self.stage = TaskStatus.REJECTED, Stage.ENDED
         self.rejection_reason, self.updated_at = reason, now
         return TaskRejected(task_id=self.id, student_id=self.student_id, title=self.title, reason=reason)
 
-    def cancel_by_admin(self, *, reason: str, now: datetime) -> TaskCancelled:
+    def cancel_by_admin(self, *, reason: str, terms: TaskTerms, now: datetime) -> TaskCancelled:
         """End a visible or running task. Raises WrongState."""
         if self.status not in (TaskStatus.APPROVED, TaskStatus.IN_PROGRESS):
-            raise self.wrong_state()
+            raise self.wrong_state(terms, now)
         return self._cancel(by_admin=True, reason=reason, now=now)
 
     # -- the claim --
@@ -454,6 +462,7 @@ class Task:
         claim = self._claim_of(writer_id)
         if self.stage is not Stage.REVIEW and claim.has_expired_at(now):
             raise ClaimExpired
+        replaces = self.stage is Stage.REVIEW
         self.stage = Stage.REVIEW
         self.version += 1
         self.updated_at = now
@@ -464,6 +473,7 @@ class Task:
             writer_id=writer_id,
             version=self.version,
             is_late=claim.is_late_at(now),
+            replaces=replaces,
         )
 
     def accept_work(self, *, admin_id: AccountId, version: int | None, now: datetime) -> WorkApproved:

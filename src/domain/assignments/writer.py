@@ -92,6 +92,13 @@ class Writer:
         if self.day == claim_day and self.used > 0:
             self.used -= 1
 
+    def end_without_cost(self, claim_day: date) -> None:
+        """End a claim that the student, an administrator or a suspension ended: its quota comes back
+        (rule assignments.admin_end_gives_back).
+        """
+        self.close_claim()
+        self.give_back(claim_day)
+
     def return_early(self, claim_day: date) -> None:
         """Give a day's quota back, once for each day (rule assignments.return_is_free_early)."""
         if self.day == claim_day and self.free_return_day != claim_day:

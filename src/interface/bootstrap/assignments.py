@@ -87,7 +87,9 @@ def assignments_area(adapters: Adapters) -> Area:
             ids=ids,
         ),
         cancel_task=CancelTask(unit_of_work=units, queries=queries, policies=rules, clock=clock, ids=ids),
-        cancel_task_as_admin=CancelTaskAsAdmin(unit_of_work=units, queries=queries, clock=clock, ids=ids),
+        cancel_task_as_admin=CancelTaskAsAdmin(
+            unit_of_work=units, queries=queries, policies=rules, clock=clock, ids=ids
+        ),
         claim_task=ClaimTask(unit_of_work=units, policies=rules, clock=clock, ids=ids),
         clock=clock,
         edit_task=EditTask(
@@ -101,7 +103,7 @@ def assignments_area(adapters: Adapters) -> Area:
         read_rating=ReadRating(queries=adapters.rating_queries),
         read_submission=ReadSubmission(queries=queries),
         reject_submission=RejectSubmission(unit_of_work=units, policies=rules, clock=clock, ids=ids),
-        reject_task=RejectTask(unit_of_work=units, queries=queries, clock=clock, ids=ids),
+        reject_task=RejectTask(unit_of_work=units, queries=queries, policies=rules, clock=clock, ids=ids),
         release_payment=ReleasePayment(
             unit_of_work=units,
             approve_submission=approve_submission,

@@ -58,7 +58,7 @@ class AssignmentsQueriesContract:
 
     async def test_an_ended_task_shows_its_status_as_stage(self, market: MarketStore) -> None:
         task = a_task()
-        task.reject(reason="unclear", now=NOON)
+        task.reject(reason="unclear", terms=TASK_TERMS, now=NOON)
         await store(market, task)
         view = await market.queries.assignment(task.id)
         assert (view.status, view.stage, view.rejection_reason) == ("REJECTED", "rejected", "unclear")

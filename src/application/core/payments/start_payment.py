@@ -103,6 +103,8 @@ class PaymentRequest:
     """How the arrival of the money is booked."""
     attempts_max: int | None = None
     """How many attempts the purpose allows; told with a decline."""
+    wallet_reference: str | None = None
+    """The purpose's own reference of the transfer from a wallet; None: one made from the attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +230,7 @@ class StartPayment:
         settle = Settle(intent=intent, attempt=attempt, new_id=self.ids.new, now=now)
         destination, paid = settle.pay(request.amount)
         leg = Posting(AccountRef.wallet(request.payer), destination, request.amount)
-        await uow.ledger.post(settle.transfer(f"payment:{attempt.id}", leg))
+        await uow.ledger.post(settle.transfer(request.wallet_reference or f"payment:{attempt.id}", leg))
         uow.record(paid)
         return PreparedPayment(intent_id=intent.id, state=PaymentState.of(intent), is_repeat=False)
 
