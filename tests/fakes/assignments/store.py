@@ -57,6 +57,7 @@ class InMemoryTasks:
         self._tasks = unit_of_work.table("tasks")
         self._claims = unit_of_work.table("claims")
         self._loaded: dict[TaskId, Task] = {}
+        self._labels: dict[TaskId, TaskLabels] = {}
         unit_of_work.at_commit(self._write_claims)
 
     def add(self, task: Task) -> None:
@@ -69,6 +70,8 @@ class InMemoryTasks:
             raise TaskNotFound
         task: Task = self._tasks[task_id]
         self._loaded[task_id] = task
+        files = files_of(self._unit.table("files").values(), "student", task.id)
+        self._labels[task_id] = TaskLabels(student=self._unit.name_of(task.student_id), files=files)
         return task
 
     async def get_for_claim(self, task_id: TaskId, writer_id: AccountId) -> ClaimLoad:
@@ -83,9 +86,7 @@ class InMemoryTasks:
         )
 
     def labels_of(self, task: Task) -> TaskLabels:
-        assert task.id in self._loaded, "labels come with a task that was loaded here"
-        files = files_of(self._unit.table("files").values(), "student", task.id)
-        return TaskLabels(student=self._unit.name_of(task.student_id), files=files)
+        return self._labels[task.id]
 
     async def held_by(self, writer_id: AccountId) -> Sequence[TaskId]:
         return sorted(task.id for task in self._tasks.values() if task.is_held_by(writer_id))

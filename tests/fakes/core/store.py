@@ -19,6 +19,7 @@ from tests.fakes.core.files import InMemoryFiles
 from tests.fakes.core.identity import InMemoryAccounts, InMemoryBlocks, InMemoryCodes, InMemorySignIns
 from tests.fakes.core.ledger import InMemoryEarningsHolds, InMemoryLedger
 from tests.fakes.core.notifications import InMemoryMails, InMemoryNotices, InMemoryPreferences
+from tests.fakes.core.payments import InMemoryCases, InMemoryGatewayEvents, InMemoryIntents
 from tests.fakes.core.ratings import InMemoryRatings
 from tests.fakes.core.system import FixedClock, SequentialIds
 from tests.fakes.core.withdrawals import InMemoryWithdrawals
@@ -201,6 +202,18 @@ class InMemoryCoreUnitOfWork:
     @cached_property
     def notice_preferences(self) -> InMemoryPreferences:
         return InMemoryPreferences(self)
+
+    @cached_property
+    def intents(self) -> InMemoryIntents:
+        return InMemoryIntents(self)
+
+    @cached_property
+    def gateway_events(self) -> InMemoryGatewayEvents:
+        return InMemoryGatewayEvents(self)
+
+    @cached_property
+    def cases(self) -> InMemoryCases:
+        return InMemoryCases(self)
 
     @cached_property
     def ratings(self) -> InMemoryRatings:
