@@ -13,10 +13,12 @@ async def test_every_request_of_the_readme_is_in_the_api_document(market: Market
     document = (await market.get(None, "/api/schema")).json()
     known = {(method.upper(), IDS.sub("{}", path)) for path, methods in document["paths"].items() for method in methods}
     told = {
-        (method, IDS.sub("{}", path)) for method, path in re.findall(r"`(GET|POST|PUT|PATCH)\s+(/api/[\w/{}-]+)", README)
+        (method, IDS.sub("{}", path))
+        for method, path in re.findall(r"`(GET|POST|PUT|PATCH)\s+(/api/[\w/{}-]+)", README)
     }
     assert len(told) >= 6
-    assert told - known == set()
+    simulated = {("POST", "/api/payments/simulator/script")}  # bound only where payments are simulated, so not here
+    assert told - known == simulated
 
 
 async def test_every_page_of_the_readme_opens(market: Market) -> None:
