@@ -74,6 +74,8 @@ class Market:
     policies: DefaultPolicies
     gateway: LipanaInMemory
     mailer: InMemoryMailer
+    app: Callable[..., Any]
+    """What is served, for requests from another address than that of `http`."""
     http: httpx.AsyncClient
     files: Path
     """Where uploads are stored."""
@@ -139,6 +141,11 @@ class Market:
         if not parts:  # httpx sends a form without files as urlencoded
             parts = [("unasked", ("empty", b"", "application/octet-stream"))]
         return await self.http.request(method, path, data=dict(fields), files=parts, headers=self._sign(person))
+
+    def client_at(self, address: str) -> httpx.AsyncClient:
+        """Return a client whose requests come from a network address."""
+        transport = httpx.ASGITransport(app=self.app, client=(address, 40_000))
+        return httpx.AsyncClient(transport=transport, base_url="http://soko.test")
 
     def _sign(self, person: Person | None) -> dict[str, str]:
         return {} if person is None else self.headers(person)
@@ -243,9 +250,11 @@ class Market:
 
 
 @asynccontextmanager
-async def open_market(url: str, folder: Path, *, pool_size: int = 8) -> AsyncIterator[Market]:
-    """Open one process of the server over a database and a folder for its files."""
-    clock, policies, mailer = FixedClock(OPENING), DefaultPolicies(), InMemoryMailer()
+async def open_market(
+    url: str, folder: Path, *, pool_size: int = 8, clock: FixedClock | None = None, **environment: str
+) -> AsyncIterator[Market]:
+    """Open one process of the server over a database and a folder for its files; several share a clock."""
+    clock, policies, mailer = clock or FixedClock(OPENING), DefaultPolicies(), InMemoryMailer()
     gateway = LipanaInMemory(clock)
     settings = read_settings(
         {
@@ -258,6 +267,7 @@ async def open_market(url: str, folder: Path, *, pool_size: int = 8) -> AsyncIte
             "LIPANA_CALLBACK_SECRET": LIPANA_SECRET,
             "EMAIL_HOST": "127.0.0.1",
             "EMAIL_USE_TLS": "off",
+            **environment,
         }
     )
     async with AsyncExitStack() as resources:
@@ -275,8 +285,9 @@ async def open_market(url: str, folder: Path, *, pool_size: int = 8) -> AsyncIte
             revocations=PostgresRevocations(database, clock, elapsed=lambda: 0.0),
         )
         server = build(adapters, subscriptions)
-        app = create_edge(server, address="http://soko.test")
-        transport = httpx.ASGITransport(app=cast("Callable[..., Any]", app))
+        edge = create_edge(server, address="http://soko.test", trusted_proxies=settings.trusted_proxies)
+        app = cast("Callable[..., Any]", edge)
+        transport = httpx.ASGITransport(app=app)
         http = await resources.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://soko.test"))
         market = Market(
             server=server,
@@ -287,6 +298,7 @@ async def open_market(url: str, folder: Path, *, pool_size: int = 8) -> AsyncIte
             policies=policies,
             gateway=gateway,
             mailer=mailer,
+            app=app,
             http=http,
             files=folder / "files",
         )

@@ -5,7 +5,8 @@
 - An attempt is counted before it is evaluated and given back when it was right, so of any number that arrive at once no
   more than the limit are evaluated (`identity.guessing_is_counted`). The account counts under its id, whatever it was
   called by; an unknown name counts under its own digest. Failures of a network address are counted when they are known:
-  many people share one, and signing in at the same time is no failure.
+  many people share one, and signing in at the same time is no failure. What was learned of an address while a hash was
+  computed counts too, so sending all guesses at once tells no more than sending them one by one.
 - What the hash was compared with must still be so when the sign-in is written: a password changed or an account
   suspended meanwhile refuses it.
 """
@@ -13,6 +14,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from application.core.identity.desk import TokenDesk, TokenPair
 from application.core.identity.logins import LoginReader
@@ -26,6 +28,8 @@ from domain.core.identity.policies import LOGIN_FAILURES_ACCOUNT, LOGIN_FAILURES
 from domain.core.kernel.errors import NotSignedIn
 
 FAILURE_WINDOW = timedelta(minutes=15)
+SUBSCRIBER_PREFIX = 64
+"""Bits of an IPv6 address that name one subscriber's network; the rest of them is his to choose."""
 
 
 class BadCredentials(NotSignedIn):
@@ -69,6 +73,7 @@ class LogIn:
         await self._count(account_key, now)
         password_hash = candidate.password_hash if candidate else None
         is_right = await self.passwords.matches(command.password, password_hash)
+        await self._check_address(self.clock.now())
         if candidate is None or not is_right or (command.is_for_administrators and not candidate.is_admin):
             raise await self._failed(candidate)
         if not candidate.is_active:
@@ -96,9 +101,12 @@ class LogIn:
         return LoggedIn(account, self.token_desk.pair(account, sign_in, now=now))
 
     async def _count(self, account_key: bytes, now: datetime) -> None:
-        await self.attempts.check(self._address_key(), limit=self.policies.value(LOGIN_FAILURES_ADDRESS), now=now)
+        await self._check_address(now)
         limit = self.policies.value(LOGIN_FAILURES_ACCOUNT)
         await self.attempts.take(account_key, limit=limit, window=FAILURE_WINDOW, now=now)
+
+    async def _check_address(self, now: datetime) -> None:
+        await self.attempts.check(self._address_key(), limit=self.policies.value(LOGIN_FAILURES_ADDRESS), now=now)
 
     async def _failed(self, candidate: Candidate | None) -> BadCredentials:
         await self.attempts.count(self._address_key(), window=FAILURE_WINDOW, now=self.clock.now())
@@ -109,7 +117,19 @@ class LogIn:
         return BadCredentials()
 
     def _address_key(self) -> bytes:
-        return self.hasher.digest("login_failures_address", current_request().ip or "unknown")
+        return self.hasher.digest("login_failures_address", network_of(current_request().ip))
 
     def _is_outdated(self, candidate: Candidate) -> bool:
         return self.passwords.is_outdated(candidate.password_hash)
+
+
+def network_of(ip: str | None) -> str:
+    """Return what one subscriber is sure to have: an IPv4 address, or the /64 of an IPv6 one."""
+    try:
+        address = ip_address(ip or "")
+    except ValueError:
+        return "unknown"
+    if isinstance(address, IPv6Address):
+        mapped = address.ipv4_mapped
+        return str(mapped or ip_network((address, SUBSCRIBER_PREFIX), strict=False))
+    return str(address)

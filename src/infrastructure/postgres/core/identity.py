@@ -432,8 +432,9 @@ class PostgresAttemptCounter:
     async def take(self, key: bytes, *, limit: int, window: timedelta, now: datetime) -> None:
         async with self._database.connection() as connection:
             taken = await _TAKE.fetch_value(connection, key=key, ends_at=now + window, now=now, limit=limit)
-            if taken is None:
+            if taken is None:  # refused whatever is given back from here on: this attempt was not counted
                 await self._refuse(connection, key, limit, now)
+                raise TooManyAttempts(retry_after_s=1)
 
     async def check(self, key: bytes, *, limit: int, now: datetime) -> None:
         async with self._database.connection() as connection:

@@ -3,11 +3,14 @@
 Times are not compared, a busy machine would decide the test: hashes, commits, rows and events are counted.
 """
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
 from application.core.identity.ask_code import CodeQuota
 from application.core.identity.desk import CodeDesk, TokenDesk
-from application.core.identity.log_in import BadCredentials, LogIn, LogInCommand
+from application.core.identity.log_in import BadCredentials, LogIn, LogInCommand, network_of
 from application.core.identity.logins import LoginReader
 from application.core.identity.ports import TooManyAttempts
 from application.core.identity.register_account import Dialect, RegisterAccount, RegisterAccountCommand
@@ -160,6 +163,49 @@ async def test_one_address_is_stopped_after_fifty_failures_and_another_is_not(de
     assert desk.passwords.hashes_computed == before
     with request_context(RequestContext(trace_id="t", ip="192.0.2.2")), pytest.raises(BadCredentials):
         await desk.log_in(LogInCommand(login="somebody", password=WRONG))
+
+
+class SlowPasswordHasher(PlainPasswordHasher):
+    """A hasher whose comparisons all end at once, when so many are under way."""
+
+    def __init__(self, together: int) -> None:
+        super().__init__()
+        self._together = asyncio.Barrier(together)
+
+    async def matches(self, password: str, hashed: str | None) -> bool:
+        is_right = await super().matches(password, hashed)
+        await self._together.wait()
+        return is_right
+
+
+async def test_guesses_that_an_address_sends_at_once_tell_no_more_than_fifty(desk: Desk) -> None:
+    await desk.open_account("amina", "amina@example.test")
+    guesses = [(f"person{number}", WRONG) for number in range(120)] + [("amina", PASSWORD)]
+    log_in = replace(desk.log_in, passwords=SlowPasswordHasher(together=len(guesses)))
+
+    async def attempt(login: str, password: str) -> object:
+        with request_context(RequestContext(trace_id="t", ip="192.0.2.1")):
+            return await log_in(LogInCommand(login=login, password=password))
+
+    sign_ins = len(desk.store.rows("sign_ins"))
+    tasks = [asyncio.create_task(attempt(*guess)) for guess in guesses]
+    outcomes = [type(outcome) for outcome in await asyncio.gather(*tasks, return_exceptions=True)]
+    assert (outcomes.count(BadCredentials), outcomes.count(TooManyAttempts)) == (50, 71)
+    assert len(desk.store.rows("sign_ins")) == sign_ins  # the right one came too late to be told apart
+
+
+@pytest.mark.parametrize(
+    ("ip", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:aaaa::1", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        (None, "unknown"),
+        ("testclient", "unknown"),
+    ],
+)
+def test_an_address_counts_under_what_one_subscriber_has(ip: str | None, network: str) -> None:
+    assert network_of(ip) == network
 
 
 async def test_a_hash_of_weaker_parameters_is_renewed_at_login(desk: Desk) -> None:
