@@ -162,7 +162,7 @@ async def test_what_cannot_be_edited_stays_as_it_is(stage: Stage) -> None:
     ):
         await stage.refused(market.patch(who, path, {"title": "mine"}), status, code)
     refused = await stage.refused(market.patch(stage.student, path, {"title": "Other"}), 409, "assignments.wrong_state")
-    assert refused["allowed"] == ["submit", "return", "admin_cancel"]
+    assert refused["allowed"] == ["submit", "return", "admin_cancel", "cancel"]
     gone = market.patch(stage.student, f"/api/assignments/{uuid4()}", {"title": "Other"})
     await stage.refused(gone, 404, "assignments.task_not_found")
     free = await stage.post()
