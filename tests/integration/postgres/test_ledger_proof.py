@@ -22,6 +22,8 @@ from tests.contract.core.ledger import ADA, BEN, CLEARING, ESCROW, Units, post, 
 from tests.fakes.core.system import FixedClock
 
 FULL = 100_000
+MOVING = {"ledger_balances", "ledger_unsealed", "audit_unsealed"}
+"""What is no history: sums of it, and what waits for its seal."""
 CHAIN_ROWS = FULL if os.environ.get("SOKO_DRILL") else 5_000
 
 
@@ -160,6 +162,7 @@ async def test_many_sealers_make_one_chain(
 async def test_history_cannot_be_changed_by_the_server(
     unit_of_work: Units, database: Database, seals: PostgresLedgerSeals
 ) -> None:
+    """Goal M6: the runtime role may not UPDATE, DELETE or TRUNCATE any table of the ledger or the trail."""
     await some_history(unit_of_work)
     await seals.seal(100)
     columns = {
@@ -170,6 +173,8 @@ async def test_history_cannot_be_changed_by_the_server(
         "audit_seals": "hash",
     }
     async with database.connection() as connection:
+        tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE tablename ~ '^(ledger|audit)_'")
+        assert {row["tablename"] for row in tables} - MOVING == columns.keys()
         for table, column in columns.items():
             before = await connection.fetch(f"SELECT * FROM {table}")
             for change in (
@@ -195,7 +200,7 @@ async def test_history_cannot_be_changed_by_its_owner_by_mistake(unit_of_work: U
 async def test_one_flipped_byte_is_found_in_time(
     database: Database, clock: FixedClock, seals: PostgresLedgerSeals, superuser: asyncpg.Connection
 ) -> None:
-    """M6: among 100,000 rows in the drill, fewer in every run."""
+    """Goal M6: among 100,000 rows in the drill, fewer in every run, the verifier names the one."""
     owner = AccountRef.wallet(AccountId(UUID(int=7))).name
     await superuser.execute(
         "INSERT INTO ledger_transfers (id, reference, kind, area, subject, posted_at)"
