@@ -23,8 +23,7 @@ from interface.http.wire import page_from
 def create_app(server: Server, *, http_meter: HttpMeter | None = None, address: str = "/") -> Litestar:
     """Return the application over what `build` wired; `address` is where the API document says it is."""
     controllers: list[ControllerRouterHandler] = [one for area in server.areas for one in area.controllers]
-    tags = {tag for one in controllers for tag in getattr(one, "tags", None) or ()}
-    document = ApiDocument(lambda: api_document(app, tags=tags, server=address))
+    document = ApiDocument(lambda: api_document(app, server=address))
     app = Litestar(
         route_handlers=[*controllers, DocumentationController],
         dependencies={

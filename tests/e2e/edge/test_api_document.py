@@ -1,9 +1,27 @@
 """The API document as it is served, and what it promises of every operation."""
 
-import pytest
+import re
+from collections.abc import Iterator
+from typing import Any
 
-from interface.http.edge import documentation
+import pytest
+from jsonschema_rs import Draft202012Validator
+
+from interface.http.edge.documentation import Rendered
 from tests.e2e.market import Market
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield method, path and operation."""
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation
+
+
+def resolved(document: dict[str, Any], reply: dict[str, Any]) -> dict[str, Any]:
+    name = reply.get("$ref", "").rpartition("/")[2]
+    found: dict[str, Any] = document["components"]["responses"][name] if name else reply
+    return found
 
 
 async def test_the_document_is_rendered_once_and_served_with_a_tag_that_names_its_bytes(
@@ -14,10 +32,10 @@ async def test_the_document_is_rendered_once_and_served_with_a_tag_that_names_it
     assert first.headers["content-type"] == "application/json"
     assert first.json()["openapi"].startswith("3.1.")
 
-    def refuse(_: object) -> bytes:
+    def refuse(_: bytes) -> Rendered:
         raise AssertionError("rendered a second time")
 
-    monkeypatch.setattr(documentation.msgspec.json, "encode", refuse)
+    monkeypatch.setattr(Rendered, "of", refuse)
     again = await market.http.get("/api/schema/")
     assert (again.content, again.headers["etag"]) == (first.content, first.headers["etag"])
     known = await market.http.get("/api/schema", headers={"if-none-match": f'"other", W/{first.headers["etag"]}'})
@@ -36,4 +54,86 @@ async def test_the_document_is_also_yaml_under_a_tag_of_its_own(market: Market) 
         assert reply.status_code == 200
         assert reply.headers["content-type"] == "application/yaml"
         assert reply.headers["etag"] != json.headers["etag"]
-        assert "openapi: 3.1" in reply.text[:200]
+        assert "\nopenapi: 3.1" in reply.text
+
+
+async def test_every_operation_says_what_it_does_what_it_takes_and_what_it_answers(market: Market) -> None:
+    document = (await market.http.get("/api/schema")).json()
+    described = {tag["name"] for tag in document["tags"] if tag["description"]}
+    found = list(operations(document))
+    assert len(found) > 100
+    names = [operation["operationId"] for _, _, operation in found]
+    assert sorted(set(names)) == sorted(names)
+    wrong = [
+        f"{method} {path}: {text}"
+        for method, path, operation in found
+        for text in (
+            *complaints(described, operation),
+            *complaints_about_bodies(document, operation),
+            *complaints_about_refusals(document, operation),
+        )
+    ]
+    assert wrong == []
+
+
+def complaints(described: set[str], operation: dict[str, Any]) -> Iterator[str]:
+    """Yield what is missing from an operation or wrong with it."""
+    if not re.fullmatch(r"[a-z][a-zA-Z0-9]+", operation["operationId"]):
+        yield "its id is not in camel case"
+    if " " not in operation["summary"] or operation["summary"].endswith("."):
+        yield f"its summary is no sentence: {operation['summary']}"
+    if len(operation["tags"]) != 1 or operation["tags"][0] not in described:
+        yield f"it has not one tag that is described: {operation['tags']}"
+    if (operation["tags"] == ["administration"]) != operation.get("description", "").endswith("the role `admin`."):
+        yield "what only administrators may do, and nothing else, belongs to administration"
+    if operation.get("security") == [{"bearer": []}] and "401" not in operation["responses"]:
+        yield "it needs a sign-in, and does not say what happens without one"
+
+
+def complaints_about_bodies(document: dict[str, Any], operation: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with schemas and examples."""
+    replies = {int(status): resolved(document, reply) for status, reply in operation["responses"].items()}
+    if not any(status < 300 for status in replies):
+        yield "it says of no answer that it is a good one"
+    bodies = [("request", operation["requestBody"])] if "requestBody" in operation else []
+    for where, body in [*bodies, *((str(status), reply) for status, reply in replies.items() if status != 204)]:
+        for kind, media in body["content"].items():
+            if not media.get("schema"):
+                yield f"{where}: {kind} has no schema"
+            elif "example" not in media and kind != "application/octet-stream":
+                yield f"{where}: {kind} has no example"
+            elif "json" in kind:
+                schema = {**media["schema"], "components": document["components"]}
+                errors = Draft202012Validator(schema, validate_formats=True).iter_errors(media["example"])
+                yield from (f"{where}: the example does not fit: {error.message}" for error in errors)
+
+
+def complaints_about_refusals(document: dict[str, Any], operation: dict[str, Any]) -> Iterator[str]:
+    """Yield what is not said of refusals."""
+    replies = {int(status): resolved(document, reply) for status, reply in operation["responses"].items()}
+    for status, reply in replies.items():
+        if status >= 400 and "application/problem+json" in reply["content"]:
+            codes = reply["content"]["application/problem+json"]["schema"]["allOf"][1]["properties"]["code"]["enum"]
+            if not codes or any(f"`{code}`" not in reply["description"] for code in codes):
+                yield f"{status}: its codes are not described"
+    if {400, 500, 503} - replies.keys():
+        yield "it does not say how it fails"
+
+
+async def test_callbacks_name_the_header_of_their_signature(market: Market) -> None:
+    document = (await market.http.get("/api/schema")).json()
+    for path, header in (
+        ("/api/payments/lipana/callback", "X-Lipana-Signature"),
+        ("/api/payments/callback", "X-Soko-Signature"),
+    ):
+        operation = document["paths"][path]["post"]
+        (named,) = [one for one in operation["parameters"] if one["name"] == header]
+        assert (named["in"], named["required"]) == ("header", True)
+        assert "HMAC-SHA256" in named["description"]
+        assert "application/json" in operation["requestBody"]["content"]
+
+
+async def test_the_document_names_the_server_and_how_to_sign_in(market: Market) -> None:
+    document = (await market.http.get("/api/schema")).json()
+    assert document["servers"] == [{"url": "http://soko.test"}]
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"

@@ -237,6 +237,7 @@ class ReleaseController(Controller):
             "payments.currency_not_supported",
             "payments.possible_duplicate",
         ),
+        also={200: "This was paid already."},
         status_code=HTTP_201_CREATED,
     )
     async def release(

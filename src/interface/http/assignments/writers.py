@@ -228,6 +228,7 @@ class PlanController(Controller):
             "payments.too_many_pushes",
             "payments.whole_units_required",
         ),
+        also={200: "The same purchase was open already."},
         status_code=HTTP_201_CREATED,
     )
     async def buy(

@@ -18,7 +18,7 @@ from application.core.identity.authenticate import Caller
 from domain.core.files.file import StoredFile
 from domain.core.kernel.ids import FileId
 from interface.http.caller import sometimes_signed_in
-from interface.http.errors import problem
+from interface.http.errors import CODE_BY_STATUS, DETAIL_BY_STATUS, problem
 from interface.http.wired import Wired
 
 FILES_PATH = "/api/files"
@@ -91,7 +91,8 @@ class FileController(Controller):
     @get(
         "/{file_id:uuid}",
         operation_id="downloadFile",
-        refuses=("files.not_ready",),
+        refuses=("files.not_ready", "files.range_not_satisfiable"),
+        also={206: "A part of the file, as `Range` asked for."},
         guards=[sometimes_signed_in],
         media_type="application/octet-stream",
     )
@@ -114,8 +115,8 @@ class FileController(Controller):
         except IndexError:
             return problem(
                 416,
-                "files.range_not_satisfiable",
-                "The file does not have these bytes.",
+                CODE_BY_STATUS[416],
+                DETAIL_BY_STATUS[416],
                 headers={"Content-Range": f"bytes */{file.size}"},
             )
         first, last = part or (0, file.size - 1)

@@ -47,7 +47,12 @@ class HealthController(Controller):
         """Tell that the process answers."""
         return LiveBody("ok")
 
-    @get("/health/ready", operation_id="readReadiness", status_code=HTTP_200_OK)
+    @get(
+        "/health/ready",
+        operation_id="readReadiness",
+        also={503: "Something that is needed is down."},
+        status_code=HTTP_200_OK,
+    )
     async def ready(self, read_health: Wired[ReadHealth]) -> Response[ReadyBody]:
         """Tell whether everything is there that is needed to serve."""
         results = await read_health()

@@ -391,18 +391,51 @@ class DeviceBody(Struct, frozen=True):
         )
 
 
+class PlaceBody(Struct, frozen=True):
+    """Where a person is, as far as others are told."""
+
+    city: str
+
+
+class PublicBody(Struct, frozen=True):
+    """What others see of a person."""
+
+    id: UUID
+    username: str
+    name: str
+    avatar: str | None
+    bio: str
+    location: PlaceBody
+    role: str
+    date_joined: datetime
+
+    @classmethod
+    def of(cls, person: PublicProfile, path: str) -> "PublicBody":
+        """Write a person; the path decides how roles are spelled."""
+        return cls(
+            id=person.id,
+            username=person.username,
+            name=person.name,
+            avatar=person.avatar or None,
+            bio=person.bio,
+            location=PlaceBody(person.city),
+            role=role_word(person.role, path),
+            date_joined=person.joined_at,
+        )
+
+
 class BlockReply(Struct, frozen=True):
     """A block, and whom it concerns."""
 
     id: UUID
-    user: dict[str, Any]
+    user: PublicBody
     reason: str
     created_at: datetime
 
     @classmethod
     def of(cls, block: BlockView, path: str) -> "BlockReply":
         """Write a block."""
-        return cls(block.id, public_body(block.user, path), block.reason, block.created_at)
+        return cls(block.id, PublicBody.of(block.user, path), block.reason, block.created_at)
 
 
 class TicketReply(Struct, frozen=True):
@@ -427,17 +460,7 @@ def role_word(role: Role, path: str) -> str:
 
 def public_body(person: PublicProfile, path: str, more: Mapping[str, object] | None = None) -> dict[str, Any]:
     """Write what others see of a person, and what other modules add to it."""
-    return {
-        "id": person.id,
-        "username": person.username,
-        "name": person.name,
-        "avatar": person.avatar or None,
-        "bio": person.bio,
-        "location": {"city": person.city},
-        "role": role_word(person.role, path),
-        "date_joined": person.joined_at,
-        **(more or {}),
-    }
+    return {**msgspec.structs.asdict(PublicBody.of(person, path)), **(more or {})}
 
 
 def flat_body(user: UserBody, more: Mapping[str, object]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from interface.http.core.identity_bodies import (
     EditMemberBody,
     EditProfileBody,
     EditUserBody,
+    PublicBody,
     RegisterStudentBody,
     RoleBody,
     RolesReply,
@@ -52,7 +53,7 @@ class MeController(Controller):
     tags = ("identity",)
     guards = (signed_in,)
 
-    @get("/api/auth/me", operation_id="getMe", status_code=200)
+    @get("/api/auth/me", operation_id="getMe", answers=(UserBody,), status_code=200)
     async def me(
         self, request: AnyRequest, caller: Wired[Caller], read_profiles: Wired[ReadProfiles]
     ) -> dict[str, Any]:
@@ -60,7 +61,7 @@ class MeController(Controller):
         user, more = await read_profiles.own(caller.account_id, ProfileKind.ME)
         return {"user": UserBody.of(user, request.url.path), **more}
 
-    @get("/api/users/me", operation_id="getMember", status_code=200)
+    @get("/api/users/me", operation_id="getMember", answers=(UserBody,), status_code=200)
     async def member(
         self, request: AnyRequest, caller: Wired[Caller], read_profiles: Wired[ReadProfiles]
     ) -> dict[str, Any]:
@@ -80,6 +81,7 @@ class MeController(Controller):
             "identity.username_taken",
             "kernel.phone_invalid",
         ),
+        answers=(UserBody,),
         status_code=200,
     )
     async def edit_member(
@@ -104,7 +106,7 @@ class MeController(Controller):
         user, more = await read_profiles.own(caller.account_id, ProfileKind.MEMBER)
         return flat_body(UserBody.of(user, request.url.path), more)
 
-    @get("/api/users/profile", operation_id="getProfile", status_code=200)
+    @get("/api/users/profile", operation_id="getProfile", answers=(UserBody,), status_code=200)
     async def profile(
         self, request: AnyRequest, caller: Wired[Caller], read_profiles: Wired[ReadProfiles]
     ) -> dict[str, Any]:
@@ -125,6 +127,7 @@ class MeController(Controller):
             "identity.username_taken",
             "kernel.phone_invalid",
         ),
+        answers=(UserBody,),
         status_code=200,
     )
     async def edit_profile(
@@ -154,6 +157,7 @@ class MeController(Controller):
         "/api/users/me/roles",
         operation_id="chooseRole",
         refuses=("identity.role_not_offered", "identity.role_unknown"),
+        also={200: "The role was held already."},
         status_code=201,
     )
     async def choose_role(
@@ -172,6 +176,7 @@ class PeopleController(Controller):
         ["/api/users", "/api/auth/users"],
         operation_id=operation_ids("listUsers", "/api/users"),
         refuses=("identity.role_unknown",),
+        answers=(ListBody[UserBody], list[PublicBody]),
         status_code=200,
     )
     async def people(
@@ -195,6 +200,7 @@ class PeopleController(Controller):
         ["/api/users/{id:uuid}", "/api/auth/users/{id:uuid}"],
         operation_id=operation_ids("getUser", "/api/users/{id}"),
         refuses=("identity.user_not_found",),
+        answers=(UserBody, PublicBody),
         status_code=200,
     )
     async def person(
@@ -258,6 +264,7 @@ class BlockController(Controller):
         "/api/users/block",
         operation_id="blockUser",
         refuses=("identity.cannot_block_self", "identity.email_invalid", "identity.user_not_found"),
+        also={200: "The person was blocked already."},
         status_code=201,
     )
     async def block(

@@ -88,6 +88,7 @@ class LedgerAdminController(Controller):
         "/fundings",
         operation_id="fundOperatingAccount",
         refuses=("kernel.invalid_amount", "ledger.reference_conflict", "payments.currency_not_supported"),
+        also={200: "This funding was recorded already."},
         status_code=HTTP_201_CREATED,
     )
     async def fund(

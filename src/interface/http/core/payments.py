@@ -121,6 +121,7 @@ class TransactionController(Controller):
             "payments.too_many_pushes",
             "payments.whole_units_required",
         ),
+        also={200: "The same payment was open already."},
         status_code=HTTP_201_CREATED,
     )
     async def top_up(
@@ -141,6 +142,26 @@ class TransactionController(Controller):
     ) -> StatusBody:
         """Tell what became of a payment."""
         return StatusBody.of(await payment_status(reference, caller))
+
+
+class LipanaCallbackInput(Struct, frozen=True):
+    """A payment as Lipana reports it. Fields that are not named here are kept with it, and decide nothing."""
+
+    reference: str
+    status: str
+    amount: AmountInput
+    currency: str | None = None
+    phone: str | None = None
+    message: str | None = None
+
+
+class SokoCallbackInput(Struct, frozen=True):
+    """A payment in the house's own dialect; without an amount, the one that was asked for is meant."""
+
+    transaction_reference: str
+    status: str
+    amount: AmountInput | None = None
+    payment_provider_reference: str | None = None
 
 
 class CallbackBody(Struct, frozen=True):
@@ -166,6 +187,8 @@ class CallbackController(Controller):
         "/lipana/callback",
         operation_id="receiveLipanaCallback",
         refuses=("payments.signature_invalid",),
+        raw_body=LipanaCallbackInput,
+        signature_header="X-Lipana-Signature",
         status_code=HTTP_200_OK,
         request_max_body_size=CALLBACK_BYTES_MAX,
     )
@@ -181,6 +204,8 @@ class CallbackController(Controller):
         "/callback",
         operation_id="receivePaymentCallback",
         refuses=("payments.signature_invalid",),
+        raw_body=SokoCallbackInput,
+        signature_header="X-Soko-Signature",
         status_code=HTTP_200_OK,
         request_max_body_size=CALLBACK_BYTES_MAX,
     )

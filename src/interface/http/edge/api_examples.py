@@ -1,0 +1,205 @@
+"""Examples of every body in the API document, made from its schema and from what its fields are usually called.
+
+A sample stands wherever it fits the schema, so an example is always valid; a test checks that against the schemas.
+"""
+
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIwMTk1ZjNhMCJ9.c2lnbmF0dXJl"  # noqa: S105 - made up
+PASSWORD = "Tall-trees-7"  # noqa: S105 - made up
+MOMENT = "2026-03-02T08:00:00Z"
+
+BY_NAME: Mapping[str, tuple[object, ...]] = {
+    "FileBody.name": ("essay.pdf",),
+    "JobBody.name": ("close_business_day",),
+    "PolicyBody.name": ("assignments.task_budget_max",),
+    "access": (TOKEN,),
+    "action": ("approve", "task.approved"),
+    "actor": ("account",),
+    "actor_label": ("account",),
+    "amount": ("1500.00",),
+    "amount_due": ("1500.00",),
+    "area": ("assignments",),
+    "asked": ("1500.00",),
+    "availability": ("weekday evenings",),
+    "available": ("1350.00",),
+    "avatar": ("https://example.com/amina.png",),
+    "badge": ("BRONZE",),
+    "balance": ("1500.00",),
+    "bio": ("I write about economics and history.",),
+    "blocked_email": ("brian@example.com",),
+    "city": ("Nairobi",),
+    "code": ("482913",),
+    "confirm_password": (PASSWORD,),
+    "content_type": ("application/pdf",),
+    "country": ("Kenya",),
+    "county": ("Nairobi",),
+    "currency": ("KES",),
+    "description": ("About 1,500 words on mobile money in Kenya, with sources.",),
+    "destination": ("+254712345678",),
+    "detail": ("processed",),
+    "direction": ("in",),
+    "email": ("amina@example.com",),
+    "fee": ("150.00",),
+    "first_name": ("Amina",),
+    "gateway": ("mpesa",),
+    "held": ("0.00",),
+    "ip": ("203.0.113.7",),
+    "kind": ("task",),
+    "last_error": (None,),
+    "last_name": ("Otieno",),
+    "link": ("/tasks/0195f3a0-7c00-7000-8000-00000000abcd",),
+    "location": ("Nairobi",),
+    "message": ("Your task was approved.",),
+    "method": ("mpesa",),
+    "name": ("Amina Otieno",),
+    "net": ("1350.00",),
+    "new_password": (PASSWORD,),
+    "next": (None, "/api/assignments?cursor=eyJhZnRlciI6IjAxOTUifQ"),
+    "next_action": ("wait_for_phone",),
+    "note": ("Checked against the statement.",),
+    "notes": ("The sources are on the last page.",),
+    "old_password": (PASSWORD,),
+    "owed": ("0.00",),
+    "password": (PASSWORD,),
+    "password2": (PASSWORD,),
+    "password_confirm": (PASSWORD,),
+    "pending": ("0.00",),
+    "phone": ("0712345678",),
+    "phone_number": ("0712345678",),
+    "plan": ("P2",),
+    "previous": (None,),
+    "primary_role": ("student",),
+    "profile_picture": ("https://example.com/amina.png",),
+    "provider_reference": ("SGR7K2M9QX",),
+    "purpose": ("WALLET",),
+    "reason": ("The brief has changed.",),
+    "reference": ("SOKO-7K2M9QXR",),
+    "refresh": (TOKEN,),
+    "refresh_token": (TOKEN,),
+    "rejection_reason": (None,),
+    "reserved": ("0.00",),
+    "role": ("student",),
+    "schedule": ("every 60 s",),
+    "set_by": (None,),
+    "stage": ("open",),
+    "status": ("APPROVED",),
+    "ticket": ("q1w2e3r4t5y6u7i8",),
+    "title": ("Essay on mobile money",),
+    "token": (TOKEN,),
+    "total": ("1500.00",),
+    "trace_id": ("0195f3a07c007000800000000000abcd",),
+    "transaction_reference": ("SOKO-7K2M9QXR",),
+    "url": ("/api/files/0195f3a0-7c00-7000-8000-00000000abcd",),
+    "user_agent": ("Mozilla/5.0",),
+    "username": ("amina",),
+    "value": (250000,),
+}
+"""Samples by the name of a field; the first that fits is taken."""
+
+BY_REQUEST: Mapping[str, object] = {
+    "AdminPatchBody": {"is_active": False},
+    "ApproveSubmissionBody": {},
+    "ApproveTaskBody": {},
+    "BlockBody": {"user_id": "0195f3a0-7c00-7000-8000-00000000abcd", "reason": "Sends advertising."},
+    "DecisionInput": {"action": "approve", "note": "Checked against the statement."},
+    "LipanaCallbackInput": {"reference": "SOKO-7K2M9QXR", "status": "SUCCESS", "amount": 1500, "phone": "254712345678"},
+    "LoginBody": {"username": "amina", "password": PASSWORD},
+    "LogoutBody": {"refresh": TOKEN},
+    "ResetConfirmBody": {"email": "amina@example.com", "code": "482913", "new_password": PASSWORD},
+    "SokoCallbackInput": {"transaction_reference": "SOKO-7K2M9QXR", "status": "SUCCESS"},
+    "VerifyBody": {"email": "amina@example.com", "code": "482913"},
+    "WithdrawalInput": {"amount": "1500.00", "destination": {"phone": "0712345678"}},
+}
+"""Requests in which some fields stand for each other, by the name of their schema."""
+
+_JSON_TYPES: Mapping[str, tuple[type, ...]] = {
+    "array": (list,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "null": (type(None),),
+    "number": (int, float),
+    "object": (dict,),
+    "string": (str,),
+}
+
+
+class Examples:
+    """Makes examples of the schemas of one document."""
+
+    def __init__(self, components: Mapping[str, Any]) -> None:
+        self._components = components
+
+    def add_to(self, operation: dict[str, Any]) -> None:
+        """Put an example to every body of an operation that has none."""
+        bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
+        for body in bodies:
+            for kind, media in body.get("content", {}).items():
+                if "example" not in media and media.get("schema"):
+                    media["example"] = self._of_text(kind) or self.of(media["schema"])
+
+    def of(self, schema: Mapping[str, Any], name: str = "", owner: str = "") -> object:
+        """Return an example of a schema, for a field of that name of an object of that title."""
+        schema = self._resolved(schema)
+        if schema.get("title") in BY_REQUEST:
+            return BY_REQUEST[schema["title"]]
+        kinds = [self._resolved(kind) for kind in schema.get("anyOf", schema.get("oneOf", [schema]))]
+        for sample in BY_NAME.get(f"{owner}.{name}", BY_NAME.get(name, ())):
+            if any(_fits(sample, kind) for kind in kinds):
+                return sample
+        kinds = [kind for kind in kinds if kind.get("type") != "null"] or kinds
+        kind = next((kind for kind in kinds if kind.get("type") == "object"), kinds[0])
+        return self._of_kind(kind, name)
+
+    def _of_kind(self, schema: Mapping[str, Any], name: str) -> object:
+        found: object = schema.get("default")
+        match schema.get("type"):
+            case _ if "enum" in schema:
+                found = schema["enum"][0]
+            case "object":
+                owner = schema.get("title", "")
+                found = {field: self.of(of, field, owner) for field, of in schema.get("properties", {}).items()}
+            case "array":
+                found = [self.of(schema.get("items", {}), name.removesuffix("s"))]
+            case "boolean":
+                found = True
+            case "integer" | "number":
+                found = schema.get("minimum", 1)
+            case "string":
+                found = _text(schema, name)
+        return found
+
+    def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        name = schema.get("$ref", "").rpartition("/")[2]
+        found: Mapping[str, Any] = self._components.get(name, schema)
+        return found
+
+    def _of_text(self, kind: str) -> str | None:
+        return {"text/html": "<!doctype html>", "text/plain": "soko_pool_borrowed 0\n"}.get(kind.partition(";")[0])
+
+
+def _text(schema: Mapping[str, Any], name: str) -> str:
+    match schema.get("format"):
+        case "uuid":
+            return f"0195f3a0-7c00-7000-8000-{sha256(name.encode()).hexdigest()[:12]}"
+        case "date-time":
+            return MOMENT
+        case "date":
+            return MOMENT[:10]
+    word = name.replace("_", " ") or "text"
+    return word if _fits(word, schema) else "A" * max(int(schema.get("minLength", 1)), 3)
+
+
+def _fits(sample: object, schema: Mapping[str, Any]) -> bool:
+    if "enum" in schema:
+        return sample in schema["enum"]
+    kind = schema.get("type")
+    if isinstance(kind, str) and not isinstance(sample, _JSON_TYPES[kind]):
+        return False
+    if isinstance(sample, str):
+        is_long_enough = schema.get("minLength", 0) <= len(sample) <= schema.get("maxLength", len(sample))
+        return is_long_enough and "format" not in schema and bool(re.search(schema.get("pattern", ""), sample))
+    return True
