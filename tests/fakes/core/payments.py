@@ -1,6 +1,7 @@
 """Payments in memory: what was asked for, every attempt, and the cases for staff."""
 
 from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -120,17 +121,37 @@ class InMemoryIntents:
                 raise ProviderReferenceReused
 
 
+@dataclass(slots=True, kw_only=True)
+class StoredCallback:
+    """A callback as it came, and what became of it."""
+
+    id: UUID
+    gateway: str
+    digest: bytes
+    body: bytes
+    received_at: datetime
+    look_at: datetime | None
+    tries: int = 0
+    result: str | None = None
+    attempt_id: UUID | None = None
+    last_error: str | None = None
+
+
 class InMemoryGatewayEvents:
-    """What became of callbacks, by event: the result once it is known, else when to look again."""
+    """Callbacks by id; what was never stored cannot be closed or parked."""
 
     def __init__(self, unit_of_work: Tables) -> None:
         self._events = unit_of_work.table("gateway_events")
 
     def close(self, event_id: UUID, result: str, *, attempt_id: UUID | None) -> None:
-        self._events[event_id] = result, attempt_id
+        if event_id in self._events:
+            event: StoredCallback = self._events[event_id]
+            event.look_at, event.result, event.attempt_id = None, result, attempt_id
 
     def park(self, event_id: UUID, *, until: datetime, error: str | None = None) -> None:
-        self._events[event_id] = until, error
+        if event_id in self._events:
+            event: StoredCallback = self._events[event_id]
+            event.look_at, event.last_error, event.tries = until, error, event.tries + 1
 
 
 class InMemoryCases:

@@ -1,0 +1,206 @@
+"""Reads of payments in memory, and the inbox of callbacks."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import TypeVar
+from uuid import UUID
+
+from application.core.kernel.ports import Listing, Page
+from application.core.payments.queries import (
+    CaseView,
+    CollectedMovement,
+    DailyFigures,
+    DueAttempt,
+    DueEvent,
+    PaymentView,
+    UnservedPayment,
+)
+from domain.core.kernel.errors import Unavailable
+from domain.core.kernel.ids import IntentId
+from domain.core.payments.case import CaseKind, PaymentCase
+from domain.core.payments.intent import WAITING, AttemptStatus, IntentStatus, PaymentAttempt, PaymentIntent
+from tests.fakes.core.payments import StoredCallback
+from tests.fakes.core.store import InMemoryStore
+
+Item = TypeVar("Item")
+Pair = tuple[PaymentIntent, PaymentAttempt]
+
+
+class InMemoryCallbackInbox:
+    """Stores callbacks at once, as if each were committed by itself."""
+
+    def __init__(self, store: InMemoryStore) -> None:
+        self._store = store
+        self.is_down = False
+        """True: nothing can be stored, as when the database is away."""
+
+    async def store(
+        self, *, id: UUID, gateway: str, digest: bytes, body: bytes, now: datetime, look_at: datetime
+    ) -> bool:
+        if self.is_down:
+            raise Unavailable
+        events = self._store.tables["gateway_events"]
+        if any((one.gateway, one.digest) == (gateway, digest) for one in events.values()):
+            return False
+        events[id] = StoredCallback(id=id, gateway=gateway, digest=digest, body=body, received_at=now, look_at=look_at)
+        return True
+
+
+class InMemoryPaymentQueries:
+    """What is committed, read as payers, staff and jobs read it."""
+
+    def __init__(self, store: InMemoryStore) -> None:
+        self._store = store
+
+    async def find(self, reference: str) -> PaymentView | None:
+        for intent in self._intents():
+            if intent.reference == reference:
+                return PaymentView(
+                    reference=intent.reference,
+                    payer=intent.payer,
+                    amount=intent.amount,
+                    purpose=intent.purpose,
+                    stage=intent.stage,
+                    processed=intent.served_at is not None,
+                    code=intent.latest.code,
+                    message=intent.latest.message,
+                    created_at=intent.created_at,
+                )
+        return None
+
+    async def cases(self, page: Page, *, kind: CaseKind | None, is_open: bool | None) -> Listing[CaseView]:
+        assert page.cursor is None, "pages are the business of the database's own tests"
+        found = [
+            self._case_view(case)
+            for case in self._cases()
+            if kind in {None, case.kind} and is_open in {None, case.resolved_at is None}
+        ]
+        return Listing(sorted(found, key=lambda view: view.id, reverse=True)[: page.limit])
+
+    async def case(self, case_id: UUID) -> CaseView | None:
+        return next((self._case_view(case) for case in self._cases() if case.id == case_id), None)
+
+    async def due_checks(self, now: datetime, limit: int) -> Sequence[DueAttempt]:
+        return self._due(lambda _, one: one.next_check_at, now, limit)
+
+    async def cut_off(self, before: datetime, limit: int) -> Sequence[DueAttempt]:
+        return self._due(lambda _, one: one.sent_at if one.status is AttemptStatus.SENDING else None, before, limit)
+
+    async def waiting_since(self, before: datetime, limit: int) -> Sequence[DueAttempt]:
+        return self._due(lambda _, one: one.sent_at if one.status in WAITING else None, before, limit)
+
+    async def overdue_intents(self, now: datetime, limit: int) -> Sequence[IntentId]:
+        idle = [one for one in self._intents() if one.is_open and one.in_flight is None]
+        return [one.id for one in _oldest(idle, lambda one: one.expires_at, now, limit)]
+
+    async def due_events(self, now: datetime, limit: int) -> Sequence[DueEvent]:
+        events: list[StoredCallback] = list(self._store.rows("gateway_events").values())
+        return [
+            DueEvent(id=one.id, gateway=one.gateway, body=one.body, received_at=one.received_at)
+            for one in _oldest(events, lambda one: one.look_at, now, limit)
+        ]
+
+    async def soft_failures(
+        self, since: datetime, codes: Sequence[str], limit: int, *, now: datetime
+    ) -> Sequence[DueAttempt]:
+        def failed_at(intent: PaymentIntent, one: PaymentAttempt) -> datetime | None:
+            is_soft = one.status is AttemptStatus.FAILED and one.code in codes and one.phone is not None
+            is_last = intent.attempts[-1] is one and not any(each.is_retry for each in intent.attempts)
+            is_payable = intent.is_open and intent.expires_at > now
+            is_young = one.finished_at is not None and one.finished_at > since
+            return one.finished_at if is_soft and is_last and is_payable and is_young else None
+
+        return self._due(failed_at, datetime.max.replace(tzinfo=now.tzinfo), limit)
+
+    async def unserved(self, before: datetime, limit: int) -> Sequence[UnservedPayment]:
+        paid = [one for one in self._intents() if one.status is IntentStatus.SUCCEEDED and one.served_at is None]
+        return [
+            UnservedPayment(reference=one.reference, purpose=one.purpose, subject=one.subject, paid_at=one.closed_at)
+            for one in _oldest(paid, lambda one: one.closed_at, before, limit)
+            if one.closed_at is not None
+        ]
+
+    async def known_transactions(self, gateway: str, ids: Sequence[str]) -> Mapping[str, CollectedMovement]:
+        return {
+            one.transaction_id: _movement(intent, one)
+            for intent, one in self._attempts()
+            if one.gateway == gateway and one.transaction_id is not None and one.transaction_id in ids
+        }
+
+    async def collected(
+        self, gateway: str, since: datetime, until: datetime, *, after: UUID | None, limit: int
+    ) -> Sequence[CollectedMovement]:
+        found = [
+            _movement(intent, one)
+            for intent, one in self._attempts()
+            if one.gateway == gateway
+            and one.status is AttemptStatus.SUCCEEDED
+            and one.sent_at is not None
+            and since <= one.sent_at < until
+            and (after is None or one.id > after)
+        ]
+        return sorted(found, key=lambda movement: movement.attempt_id)[:limit]
+
+    async def daily_figures(self, day: date) -> Sequence[DailyFigures]:
+        figures: list[DailyFigures] = list(self._store.rows("payment_daily_figures").values())
+        return sorted((one for one in figures if one.day == day), key=lambda figure: (figure.purpose, figure.currency))
+
+    def _intents(self) -> list[PaymentIntent]:
+        return list(self._store.rows("payment_intents").values())
+
+    def _attempts(self) -> list[Pair]:
+        return [(intent, attempt) for intent in self._intents() for attempt in intent.attempts]
+
+    def _cases(self) -> list[PaymentCase]:
+        return list(self._store.rows("payment_cases").values())
+
+    def _due(
+        self, when: Callable[[PaymentIntent, PaymentAttempt], datetime | None], before: datetime, limit: int
+    ) -> list[DueAttempt]:
+        return [
+            DueAttempt(
+                intent_id=intent.id,
+                attempt_id=one.id,
+                gateway=one.gateway,
+                phone=one.phone,
+                amount=intent.amount,
+                status=one.status,
+                references=one.references,
+                sent_at=one.sent_at or one.created_at,
+            )
+            for intent, one in _oldest(self._attempts(), lambda pair: when(*pair), before, limit)
+        ]
+
+    def _case_view(self, case: PaymentCase) -> CaseView:
+        return CaseView(
+            id=case.id,
+            kind=case.kind,
+            status="open" if case.resolved_at is None else "closed",
+            gateway=case.gateway,
+            reference=next((one.reference for one in self._intents() if one.id == case.intent_id), None),
+            attempt_id=case.attempt_id,
+            booked=case.booked,
+            facts=dict(case.facts),
+            resolution=case.resolution,
+            note=case.note,
+            resolved_by=case.resolved_by,
+            resolved_at=case.resolved_at,
+            created_at=case.created_at,
+        )
+
+
+def _oldest(items: Iterable[Item], when: Callable[[Item], datetime | None], before: datetime, limit: int) -> list[Item]:
+    """Return what is due by then, the longest due first."""
+    dated = [(at, item) for item in items if (at := when(item)) is not None and at <= before]
+    return [item for _, item in sorted(dated, key=lambda pair: pair[0])[:limit]]
+
+
+def _movement(intent: PaymentIntent, attempt: PaymentAttempt) -> CollectedMovement:
+    return CollectedMovement(
+        intent_id=intent.id,
+        attempt_id=attempt.id,
+        reference=intent.reference,
+        transaction_id=attempt.transaction_id,
+        received=attempt.received,
+        status=attempt.status,
+    )
