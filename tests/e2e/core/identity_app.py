@@ -115,7 +115,7 @@ def bearer(token: str | None) -> dict[str, str]:
 
 @asynccontextmanager
 async def identity_app(
-    url: str, *, clock: FixedClock | None = None, passwords: Any = None
+    url: str, *, clock: FixedClock | None = None, passwords: Any = None, access_tokens: Any = None
 ) -> AsyncIterator[IdentityApp]:
     """Open one process. Several over one URL are several processes, as far as the database can tell."""
     clock = clock or FixedClock()
@@ -136,7 +136,8 @@ async def identity_app(
         policies=policies,
         passwords=hasher,
         codes=codes,
-        access_tokens=JwtAccessTokens(algorithm="HS256", key=SECRET, issuer="http://test", audience="soko"),
+        access_tokens=access_tokens
+        or JwtAccessTokens(algorithm="HS256", key=SECRET, issuer="http://test", audience="soko"),
         phones=GooglePhoneNumbers(),
         revocations=revocations,
         attempts=PostgresAttemptCounter(database),

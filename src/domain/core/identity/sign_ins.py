@@ -106,8 +106,8 @@ class SignIn:
                 return Refresh.INVALID
             self.rotate(now=now, life=life)
             return Refresh.ROTATED
-        if behind <= len(self.rotations) and now - self.rotations[-behind] <= grace and now < self.expires_at:
-            return Refresh.REPEATED
+        if behind <= len(self.rotations) and now - self.rotations[-behind] <= grace:
+            return Refresh.REPEATED if now < self.expires_at else Refresh.INVALID
         self.end(EndReason.REUSE, now=now)
         return Refresh.REUSED
 
