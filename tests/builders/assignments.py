@@ -47,7 +47,7 @@ def a_task(*, budget: Money | None = None, due_at: datetime | None = None, **cha
 def an_open_task(*, now: datetime = NOON, **changes: Any) -> Task:
     """Return a task that writers can see."""
     task = a_task(**changes)
-    task.approve(budget=None, seen_revision=None, asked_at=now, terms=TASK_TERMS, now=now)
+    task.approve(budget=None, seen_revision=task.revision, terms=TASK_TERMS, now=now)
     return task
 
 

@@ -23,7 +23,7 @@ class ApproveTaskCommand:
     budget: Money | None = None
     note: str | None = None
     revision: int | None = None
-    """The revision the administrator looked at; an approval never covers text it did not see."""
+    """The revision the administrator looked at; None: the one that stood when he asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +36,16 @@ class ApproveTask:
 
     async def __call__(self, command: ApproveTaskCommand) -> AssignmentView:
         """Return the task. Raises TaskNotFound, WrongState, BudgetCannotRise, BudgetOutOfRange, InsufficientFunds."""
-        asked_at = self.clock.now()
+        seen = command.revision
+        if seen is None:  # read before the lock is waited for: an edit that commits meanwhile was not looked at
+            seen = (await self.queries.assignment(command.task_id)).revision
         async with self.unit_of_work() as uow:
             task = await uow.tasks.get(command.task_id)
             if not task.is_approved_already(command.budget):
                 held_before, budget_before = task.held, task.budget
                 approved = task.approve(
                     budget=command.budget,
-                    seen_revision=command.revision,
-                    asked_at=asked_at,
+                    seen_revision=seen,
                     terms=task_terms(self.policies),
                     now=self.clock.now(),
                 )

@@ -346,17 +346,13 @@ class Task:
 
     # -- administrators --
 
-    def approve(
-        self, *, budget: Money | None, seen_revision: int | None, asked_at: datetime, terms: TaskTerms, now: datetime
-    ) -> TaskApproved:
+    def approve(self, *, budget: Money | None, seen_revision: int, terms: TaskTerms, now: datetime) -> TaskApproved:
         """Let writers see the task, at a lower budget or with one where none was given. Raises WrongState,
         BudgetCannotRise (rule assignments.admin_may_only_lower), BudgetOutOfRange.
 
-        An approval never covers text it did not see: neither a later revision than the one named, nor an edit that came
-        after the administrator had asked, at `asked_at`.
+        An approval never covers text it did not see: `seen_revision` is the one that was looked at.
         """
-        was_seen = self.updated_at <= asked_at if seen_revision is None else seen_revision == self.revision
-        if self.status is not TaskStatus.PENDING_APPROVAL or not was_seen:
+        if self.status is not TaskStatus.PENDING_APPROVAL or seen_revision != self.revision:
             raise self.wrong_state(terms, now)
         set_budget = None
         if budget is not None and budget != self.budget:
