@@ -4,7 +4,6 @@ with which tests tell a story.
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -54,6 +53,7 @@ from domain.core.payments.intent import AttemptStatus, PaymentIntent
 from infrastructure.local.trusting_scanner import TrustingScanner
 from tests.builders.assignments import ADMIN, NAMES, OTHER_WRITER, STUDENT, WRITER, a_plan
 from tests.fakes.assignments.store import InMemoryAssignmentsQueries, InMemoryAssignmentsUnitOfWork, a_fresh_writer
+from tests.fakes.core.copies import copied
 from tests.fakes.core.object_storage import InMemoryObjectStorage
 from tests.fakes.core.payment_gateway import InMemoryPaymentGateway
 from tests.fakes.core.payments import KnownPhones, OneGateway
@@ -179,7 +179,7 @@ class Market:
     # -- what is so --
 
     def task(self, task_id: UUID) -> Task:
-        task: Task = deepcopy(self.store.tables["tasks"][task_id])
+        task: Task = copied(self.store.tables["tasks"][task_id])
         return task
 
     def work_on(self, task_id: UUID) -> Submission:
@@ -189,7 +189,7 @@ class Market:
         return latest
 
     def writer(self, writer_id: AccountId = WRITER) -> Writer:
-        writer: Writer = deepcopy(self.store.tables["writers"].get(writer_id)) or a_fresh_writer(writer_id)
+        writer: Writer = copied(self.store.tables["writers"].get(writer_id)) or a_fresh_writer(writer_id)
         writer.points = self.points(writer_id)
         return writer
 
@@ -247,7 +247,7 @@ class Market:
         """Return everything that a refusal must leave as it was: rows, books, events, audit, files."""
         rows = {name: rows for name, rows in self.store.tables.items() if rows}
         return (
-            deepcopy(rows),
+            copied(rows),
             list(self.store.events),
             list(self.store.audit_entries),
             list(self.store.deliveries_done),

@@ -7,7 +7,6 @@ rows in `unit_of_work.table(name)`, which hands out copies and writes them back 
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, MutableMapping
-from copy import deepcopy
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -15,6 +14,7 @@ from typing import Any, Self, TypeVar
 from application.core.kernel.ports import AuditEntry, Clock, Delivery, IdSource
 from domain.core.kernel.events import Event
 from infrastructure.postgres.unit_of_work import DeliveredBefore
+from tests.fakes.core.copies import copied
 from tests.fakes.core.files import InMemoryFiles
 from tests.fakes.core.identity import InMemoryAccounts, InMemoryBlocks, InMemoryCodes, InMemorySignIns
 from tests.fakes.core.ledger import InMemoryEarningsHolds, InMemoryLedger
@@ -44,7 +44,7 @@ class InMemoryStore:
 
     def rows(self, name: str) -> dict[Hashable, Any]:
         """Return copies of the committed rows of a table."""
-        return deepcopy(self.tables[name])
+        return copied(self.tables[name])
 
     def unit_of_work(self) -> "InMemoryCoreUnitOfWork":
         """Begin a unit of work of the core."""
@@ -67,7 +67,7 @@ class InMemoryTable(MutableMapping[Hashable, Any]):
         if key in self._deleted:
             raise KeyError(key)
         if key not in self._loaded:
-            self._loaded[key] = deepcopy(self._committed[key])
+            self._loaded[key] = copied(self._committed[key])
         return self._loaded[key]
 
     def __setitem__(self, key: Hashable, row: Any) -> None:
@@ -87,7 +87,7 @@ class InMemoryTable(MutableMapping[Hashable, Any]):
 
     def save(self) -> None:
         """Write what was loaded, put or deleted."""
-        self._committed.update(deepcopy(self._loaded))
+        self._committed.update(copied(self._loaded))
         for key in self._deleted:
             self._committed.pop(key, None)
 
