@@ -1,4 +1,7 @@
-"""Change one's own password: this device stays signed in with a fresh pair, all others are signed out.
+"""Change one's own password: this device stays signed in, all others are signed out.
+
+This device gets a sign-in of its own making. Were its old one kept, whoever has stolen the refresh token of that one
+could still have it answered within the grace, and be in.
 
 The old password is counted like a login, so that a stolen access token cannot be used to guess it.
 """
@@ -64,10 +67,11 @@ class ChangePassword:
             if account.password_hash != seen.password_hash or sign_in is None or sign_in.ended_at is not None:
                 raise NotSignedIn  # changed or signed out elsewhere meanwhile
             uow.record(*account.set_password(password_hash))
-            self.token_desk.rotate(sign_in, now=now)
-            uow.sessions.end_all(account.id, EndReason.PASSWORD, now=now, keep=sign_in.id)
+            renewed = self.token_desk.start(account.id, now=now)
+            uow.sessions.add(renewed)
+            uow.sessions.end_all(account.id, EndReason.PASSWORD, now=now, keep=renewed.id)
             uow.audit(AuditEntry(action="password_change", target=f"account:{account.id}"))
             await uow.commit()
         self.revocations.epochs_ended(account.id, before=account.epoch)
         await self.attempts.give_back(key, now=now)
-        return self.token_desk.pair(account, sign_in, now=now)
+        return self.token_desk.pair(account, renewed, now=now)

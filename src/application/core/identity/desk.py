@@ -66,10 +66,6 @@ class TokenDesk:
             grace=timedelta(seconds=self.policies.value(rules.REFRESH_GRACE)),
         )
 
-    def rotate(self, sign_in: SignIn, *, now: datetime) -> None:
-        """Replace the live refresh token of a sign-in."""
-        sign_in.rotate(now=now, life=timedelta(days=self.policies.value(rules.REFRESH_LIFE)))
-
     def pair(self, account: Account, sign_in: SignIn, *, now: datetime) -> TokenPair:
         """Return a fresh access token and the live refresh token."""
         claims = AccessClaims(
