@@ -6,14 +6,16 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
-from interface.bootstrap.container import Server, constant
+from interface.bootstrap.container import Server
 from interface.http.caller import AUTHENTICATE, caller_from, maybe_caller_from
+from interface.http.direct import Direct, constant
 from interface.http.edge.bodies import BODY_BYTES_MAX, BodyGuard
 from interface.http.edge.cors import Cors
 from interface.http.edge.documentation import ApiDocument, DocumentationController
 from interface.http.edge.idempotency import Idempotency
 from interface.http.edge.meter import HttpMeter
 from interface.http.edge.openapi import api_document
+from interface.http.edge.options import Options
 from interface.http.edge.request_edge import RequestEdge
 from interface.http.edge.wire_types import App
 from interface.http.errors import EXCEPTION_HANDLERS
@@ -35,6 +37,7 @@ def create_app(server: Server, *, http_meter: HttpMeter | None = None, address: 
             **{name: constant(use_case) for name, use_case in server.named_use_cases()},
         },
         exception_handlers=EXCEPTION_HANDLERS,
+        middleware=[Direct],
         logging_config=None,  # the log is configured once, for everything that runs in the process
         openapi_config=None,
         request_max_body_size=BODY_BYTES_MAX,
@@ -57,7 +60,7 @@ def create_edge(
     From outside in: trace, log, headers and addresses; front ends; bodies; keys; the application.
     """
     meter = HttpMeter()
-    app: App = create_app(server, http_meter=meter, address=address)
+    app: App = Options(create_app(server, http_meter=meter, address=address))
     app = Idempotency(app, receipts=server.adapters.receipts, authenticate=server.authenticate)
     app = BodyGuard(app)
     app = Cors(app, allowed_origins=allowed_origins, allow_local=not is_production)

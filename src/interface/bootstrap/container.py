@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
-from litestar.di import Provide
-
 from application.core.identity.authenticate import Authenticate
 from application.core.operations.ports import Timetable
 from interface.bootstrap.adapters import Adapters
@@ -78,8 +76,3 @@ def build(adapters: Adapters, subscriptions: SubscriptionList) -> Server:
     subscriptions.fill(server.subscriptions)
     adapters.file_purposes.fill([one for area in server.areas for one in area.file_purposes])
     return server
-
-
-def constant(value: object) -> Provide:
-    """Return a dependency that is always the same object."""
-    return Provide(lambda: value, use_cache=True, sync_to_thread=False)
