@@ -1,5 +1,6 @@
 """What every ledger promises. `unit_of_work` makes units whose properties include `ledger`."""
 
+import asyncio
 from collections.abc import Callable
 from uuid import UUID
 
@@ -116,6 +117,13 @@ class LedgerContract:
             (again,) = await uow.ledger.post(transfer("a:1", (CLEARING, AccountRef.wallet(ADA), 100)))
             await uow.commit()
         assert again == first
+        assert await balance(unit_of_work, AccountRef.wallet(ADA)) == 100
+
+    async def test_simultaneous_posts_of_one_reference_move_money_once(self, unit_of_work: Units) -> None:
+        posts = (post(unit_of_work, transfer("a:1", (CLEARING, AccountRef.wallet(ADA), 100))) for _ in range(8))
+        ends = await asyncio.gather(*posts, return_exceptions=True)
+        assert None in ends
+        assert all(isinstance(end, ReferenceConflict) for end in ends if end is not None)
         assert await balance(unit_of_work, AccountRef.wallet(ADA)) == 100
 
     async def test_the_same_reference_twice_in_one_unit_moves_money_once(self, unit_of_work: Units) -> None:
