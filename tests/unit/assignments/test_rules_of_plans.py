@@ -172,7 +172,7 @@ def test_an_upgrade_counts_what_an_earlier_upgrade_had_credited() -> None:
     assert amount_due(Plan.P10, kes(1295), after_upgrade, NOON + 15 * DAY) == kes(1295 - 324)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     wanted=st.sampled_from(Plan),
     held=st.sampled_from(Plan),
