@@ -70,9 +70,11 @@ async def unavailable_when_down() -> AsyncIterator[None]:
         yield
     except NOT_STORABLE as error:
         raise ValueNotStorable from error
+    except asyncpg.DataError as error:
+        if type(error) is not asyncpg.DataError:
+            raise  # the server names what is wrong with a statement, which is a mistake of ours
+        raise ValueNotStorable from error  # the driver cannot write it: past int64, past year 9999, a lone surrogate
     except DOWN as error:
-        if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
-            raise ValueNotStorable from error  # the driver cannot write it: past int64, a lone surrogate
         raise DatabaseUnavailable(retry_after_s=2) from error
 
 
