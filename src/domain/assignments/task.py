@@ -27,6 +27,9 @@ from domain.core.kernel.periods import business_date
 TaskId = NewType("TaskId", UUID)
 ClaimId = NewType("ClaimId", UUID)
 
+DUE_AHEAD_MAX = timedelta(days=3_650)
+"""Beyond it a due time is a slip of the pen, and the end of a claim could be past the last year there is."""
+
 
 class TaskNotFound(NotFound):
     """There is no such task."""
@@ -582,6 +585,8 @@ def budget_is_in_range(budget: Money | None, terms: TaskTerms) -> None:
 
 
 def due_leaves_time(due_at: datetime | None, terms: TaskTerms, now: datetime) -> None:
-    """Refuse a due time that leaves a writer no time. Raises DueTooSoon."""
+    """Refuse a due time that leaves a writer no time, or that no calendar needs. Raises DueTooSoon, Invalid."""
     if due_at is not None and due_at < now + terms.window_floor:
         raise DueTooSoon(errors=(FieldError("due_at", "is too close"),))
+    if due_at is not None and due_at > now + DUE_AHEAD_MAX:
+        raise Invalid(errors=(FieldError("due_at", "is too far ahead"),))
