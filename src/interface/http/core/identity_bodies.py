@@ -391,6 +391,29 @@ class DeviceBody(Struct, frozen=True):
         )
 
 
+class OwnWalletBody(Struct, frozen=True):
+    """What a person has, in a line."""
+
+    balance: str
+    currency: str
+    updated_at: datetime | None
+
+
+class OwnRatingBody(Struct, frozen=True):
+    """What a writer has earned of points."""
+
+    points: int
+    badge: str
+
+
+class MeReply(Struct, frozen=True):
+    """Who is signed in, and what other modules add: the wallet and, for writers, the rating."""
+
+    user: UserBody
+    wallet: OwnWalletBody | UnsetType = UNSET
+    rating: OwnRatingBody | UnsetType = UNSET
+
+
 class PlaceBody(Struct, frozen=True):
     """Where a person is, as far as others are told."""
 

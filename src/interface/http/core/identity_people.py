@@ -30,6 +30,7 @@ from interface.http.core.identity_bodies import (
     EditMemberBody,
     EditProfileBody,
     EditUserBody,
+    MeReply,
     PublicBody,
     RegisterStudentBody,
     RoleBody,
@@ -53,7 +54,7 @@ class MeController(Controller):
     tags = ("identity",)
     guards = (signed_in,)
 
-    @get("/api/auth/me", operation_id="getMe", answers=(UserBody,), status_code=200)
+    @get("/api/auth/me", operation_id="getMe", answers=(MeReply,), status_code=200)
     async def me(
         self, request: AnyRequest, caller: Wired[Caller], read_profiles: Wired[ReadProfiles]
     ) -> dict[str, Any]:
