@@ -38,6 +38,24 @@ async def test_a_job_that_is_asked_for_runs_once_and_the_trail_names_who_asked(m
     assert (str(row["id"]), row["requested_by"], row["handled"]) == (run_id, admin.id, 0)
 
 
+async def test_a_run_that_is_due_already_is_refused_and_nothing_is_written(market: Market) -> None:
+    admin = await market.register("warden", "admin")
+    assert (await market.post(admin, "/api/admin/jobs/assignments.expire_claims/run")).status_code == 202
+    trail = await market.rows("SELECT * FROM audit_entries")
+    again = await market.post(admin, "/api/admin/jobs/assignments.expire_claims/run")
+    assert (again.status_code, again.json()["code"]) == (409, "operations.run_due_already")
+    assert await market.value("SELECT count(*) FROM job_runs WHERE job = 'assignments.expire_claims'") == 1
+    assert await market.rows("SELECT * FROM audit_entries") == trail
+
+
+async def test_options_name_every_method_of_an_address(market: Market) -> None:
+    reply = await market.http.options("/api/assignments")
+    assert (reply.status_code, reply.headers["allow"], reply.content) == (204, "GET, HEAD, OPTIONS, POST", b"")
+    assert (await market.http.options("/api/assignments/my/")).headers["allow"] == "GET, HEAD, OPTIONS"
+    nowhere = await market.http.options("/api/nowhere")
+    assert (nowhere.status_code, nowhere.json()["code"]) == (404, "kernel.not_found")
+
+
 async def test_an_unknown_job_is_refused_and_nothing_is_written(market: Market) -> None:
     admin = await market.register("boss", "admin")
     reply = await market.post(admin, "/api/admin/jobs/no.such_job/run")

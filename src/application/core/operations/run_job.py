@@ -21,7 +21,7 @@ class RunJob:
     ids: IdSource
 
     async def __call__(self, caller: Caller, name: str) -> UUID:
-        """Return the id of the run. Raises JobNotFound."""
+        """Return the id of the run. Raises JobNotFound, RunDueAlready."""
         self.timetable.require(name)
         run_id = self.ids.new()
         async with self.unit_of_work() as uow:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from domain.core.kernel.errors import NotFound
+from domain.core.kernel.errors import Conflict, NotFound
 from domain.core.kernel.periods import BUSINESS_ZONE
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -14,6 +14,12 @@ class JobNotFound(NotFound):
     """There is no job of that name."""
 
     code = "operations.job_not_found"
+
+
+class RunDueAlready(Conflict):
+    """A run of this job is due at this very moment already."""
+
+    code = "operations.run_due_already"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from sqlalchemy import ARRAY, Integer, bindparam, insert, null, text, update
 
 from application.core.kernel.ports import Clock, IdSource
 from application.core.operations.ports import JobState, PolicyRow
+from domain.core.kernel.errors import DomainError
 from domain.core.kernel.ids import AccountId
+from domain.core.operations.schedule import RunDueAlready
 from infrastructure.postgres.core.kernel_tables import job_runs
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.statements import Statement, WriteBatch
@@ -182,6 +184,9 @@ class PostgresOperationsQueries:
         async with self._database.connection() as connection:
             rows = await _POLICY_ROWS.fetch(connection, now=self._clock.now(), rows_max=_ROWS_MAX)
         return [PolicyRow(**row) for row in rows]
+
+
+JOB_REFUSALS: Mapping[str, type[DomainError]] = {"uq_job_runs_job_due": RunDueAlready}
 
 
 class PostgresJobRequests:

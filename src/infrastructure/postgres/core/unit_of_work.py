@@ -14,7 +14,7 @@ from infrastructure.postgres.core.identity import (
     PostgresCodes,
     PostgresSignIns,
 )
-from infrastructure.postgres.core.job_runs import PostgresJobRequests
+from infrastructure.postgres.core.job_runs import JOB_REFUSALS, PostgresJobRequests
 from infrastructure.postgres.core.ledger import LEDGER_REFUSALS, PostgresLedger
 from infrastructure.postgres.core.notifications import PostgresMails, PostgresNotices, PostgresPreferences
 from infrastructure.postgres.core.payments import (
@@ -35,6 +35,7 @@ class PostgresCoreUnitOfWork(PostgresUnitOfWork):
     refusals: ClassVar[Mapping[str, type[DomainError]]] = {
         **EARNINGS_REFUSALS,
         **IDENTITY_REFUSALS,
+        **JOB_REFUSALS,
         **LEDGER_REFUSALS,
         **PAYMENT_REFUSALS,
         **REPUTATION_REFUSALS,

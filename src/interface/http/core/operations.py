@@ -121,7 +121,10 @@ class JobController(Controller):
         return JobList([JobBody.of(job) for job in await list_jobs()])
 
     @post(
-        "/{name:str}/run", operation_id="runJob", refuses=("operations.job_not_found",), status_code=HTTP_202_ACCEPTED
+        "/{name:str}/run",
+        operation_id="runJob",
+        refuses=("operations.job_not_found", "operations.run_due_already"),
+        status_code=HTTP_202_ACCEPTED,
     )
     async def run(
         self,
