@@ -112,7 +112,10 @@ def complaints_about_refusals(document: dict[str, Any], operation: dict[str, Any
     """Yield what is not said of refusals."""
     replies = {int(status): resolved(document, reply) for status, reply in operation["responses"].items()}
     for status, reply in replies.items():
-        if status >= 400 and "application/problem+json" in reply["content"]:
+        if status >= 400 and set(reply["content"]) != {"application/problem+json"}:
+            if (operation["operationId"], status) != ("readReadiness", 503):  # it says what is down
+                yield f"{status}: it is no problem document"
+        elif status >= 400:
             codes = reply["content"]["application/problem+json"]["schema"]["allOf"][1]["properties"]["code"]["enum"]
             if not codes or any(f"`{code}`" not in reply["description"] for code in codes):
                 yield f"{status}: its codes are not described"

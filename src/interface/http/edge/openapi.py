@@ -265,6 +265,8 @@ def _take_bodies(operation: dict[str, Any], handler: HTTPRouteHandler, schemas: 
                 media["schema"] = {"type": "string", "format": "binary"}
             if answered:
                 media["schema"] = {"anyOf": answered} if len(answered) > 1 else answered[0]
+    for status in operation["responses"].keys() - replies.keys():
+        del operation["responses"][status]  # the framework's own refusals, which are never sent
     for status, text in handler.opt.get("also", {}).items():
         operation["responses"][str(status)] = {**next(iter(replies.values())), "description": text}
 
