@@ -476,6 +476,21 @@ class TestPayouts:
         assert await desk.run() == 2
         assert (desk.stage(one), desk.stage(two)) == ("processing", "processing")
 
+    async def test_a_gateway_that_is_bound_no_longer_does_not_stop_the_rest(self, desk: Desk) -> None:
+        sent = await self.approved(desk)
+        await desk.run()
+        desk.gateways.gateway = None
+        waiting = await self.approved(desk)
+        desk.clock.advance(timedelta(hours=1))
+        assert await desk.run() == 2
+        assert (desk.stage(sent), desk.stage(waiting)) == ("processing", "processing")
+        stored: Withdrawal = desk.store.rows("withdrawals")[waiting.id]
+        assert (stored.gateway, stored.next_step_at) == (None, None)
+        desk.gateways.gateway = desk.gateway
+        desk.clock.advance(timedelta(minutes=1))
+        await desk.run()
+        assert (desk.stage(sent), await desk.money()) == ("completed", (3000_00, 1000_00))
+
 
 class Silent(InMemoryPaymentGateway):
     """A provider that takes a payout and never says a word about it."""

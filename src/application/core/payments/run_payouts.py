@@ -28,7 +28,7 @@ class Step:
     """What is to be done about one withdrawal outside of the transaction; no gateway where a person takes over."""
 
     withdrawal_id: WithdrawalId
-    gateway: PaymentGateway | None = None
+    gateway: str | None = None
     send: Payout | None = None
     ask: ProviderReferences | None = None
 
@@ -66,21 +66,21 @@ class RunPayouts:
                     withdrawal.hand_over()
                     step = Step(withdrawal.id)
                 else:
-                    step = Step(withdrawal.id, gateway, send=withdrawal.start_sending(gateway.name, now=now))
+                    step = Step(withdrawal.id, gateway.name, send=withdrawal.start_sending(gateway.name, now=now))
             else:
                 assert withdrawal.gateway is not None, "only what was sent is asked about"
-                gateway = self.gateways.by_name(withdrawal.gateway)
-                step = Step(withdrawal.id, gateway, ask=withdrawal.start_asking(now=now))
+                step = Step(withdrawal.id, withdrawal.gateway, ask=withdrawal.start_asking(now=now))
             await uow.commit()
         return step
 
     async def _finish(self, step: Step) -> None:
         if step.gateway is None:
             return
+        gateway = self.gateways.by_name(step.gateway)  # one that is bound no longer must not stop the others
         if step.send is not None:
-            answer = await step.gateway.pay_out(step.send)
+            answer = await gateway.pay_out(step.send)
         else:
-            answer = await step.gateway.query_payout(step.ask or ProviderReferences())
+            answer = await gateway.query_payout(step.ask or ProviderReferences())
         await self._learn(step.withdrawal_id, answer)
 
     async def _learn(self, withdrawal_id: WithdrawalId, answer: Answer) -> None:
