@@ -40,6 +40,7 @@ async def an_admin(soko: IdentityApp) -> dict[str, str]:
 async def test_no_way_of_registering_makes_an_administrator(
     soko: IdentityApp, path: str, body: dict[str, str], word: str
 ) -> None:
+    """Goal Z3: a role of power never comes from the client."""
     reply = await soko.post(path, {**body, "role": word, "roles": ["admin"], "is_superuser": True})
     assert (reply.status_code, reply.json()["code"]) == (403, "identity.role_not_offered")
     assert await soko.rows("SELECT id FROM accounts") == []
