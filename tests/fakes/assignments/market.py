@@ -2,6 +2,7 @@
 with which tests tell a story.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -212,9 +213,16 @@ class Market:
     def escrow(self, task_id: UUID) -> Money:
         return self.balance(escrow_of(TaskId(task_id)))
 
+    def books(self) -> Counter[AccountRef]:
+        """Return the balance of every account in minor units, from all that was posted."""
+        balances: Counter[AccountRef] = Counter()
+        for transfer in self.store.tables["ledger_transfers"].values():
+            balances.update(transfer.changes())
+        return balances
+
     def total(self) -> int:
         """Return the sum of all accounts in minor units; it is zero in books that balance."""
-        return sum(sum(one.changes().values()) for one in self.store.tables["ledger_transfers"].values())
+        return sum(self.books().values())
 
     def transfers(self) -> list[tuple[str, tuple[tuple[str, str, int], ...]]]:
         """Return reference and legs of all transfers but those that set the scene."""
