@@ -40,7 +40,9 @@ class Installation:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, *arguments: str, output: int | None = None) -> "subprocess.Popen[str]":
+    def start(
+        self, *arguments: str, output: int | None = None, typed: int = subprocess.DEVNULL
+    ) -> "subprocess.Popen[str]":
         """Start `soko` with these arguments, as the leader of a session, like a shell's foreground job."""
         ours = {
             name: value for name, value in os.environ.items() if not name.startswith(("SOKO_", "LIPANA_", "EMAIL_"))
@@ -56,7 +58,7 @@ class Installation:
                 "SOKO_LOG_FORMAT": "json",
             },
             start_new_session=True,
-            stdin=subprocess.PIPE,
+            stdin=typed,
             stdout=output,
             stderr=subprocess.STDOUT if output else None,
             text=True,
@@ -64,7 +66,7 @@ class Installation:
 
     def run(self, *arguments: str, typed: str = "") -> tuple[int, str]:
         """Run a command to its end and return its exit status and what it said."""
-        process = self.start(*arguments, output=subprocess.PIPE)
+        process = self.start(*arguments, output=subprocess.PIPE, typed=subprocess.PIPE)
         said, _ = process.communicate(typed, timeout=READY_WITHIN_S)
         return process.returncode, said
 
