@@ -54,7 +54,7 @@ async def test_a_plan_runs_from_the_moment_its_money_arrives(stage: Stage) -> No
         "rate_date": "2026-01-15",
         "expires_at": "2026-03-02T08:15:00Z",
     }
-    assert bought["detail"] and bought["next_action"]
+    assert (bool(bought["detail"]), bool(bought["next_action"])) == (True, True)
     pending = await status(stage)
     assert (pending["plan"], pending["active"], pending["pending_reference"]) == (None, False, bought["reference"])
     market.clock.advance(timedelta(minutes=1))

@@ -5,10 +5,12 @@ Each race runs at the size of a test run; SOKO_DRILL=1 runs the sizes that the g
 
 import asyncio
 import os
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +21,9 @@ from domain.assignments.policies import OPEN_CLAIMS_BRONZE, PLAN_LIMIT_P2
 from domain.core.kernel.ids import AccountId
 from tests.e2e.assignments.stage import ESSAY, PDF, Stage
 from tests.e2e.market import Person
+from tests.faults.processes import free_port, killed_at_the_end, python
+
+SERVER = Path(__file__).with_name("market_process.py")
 
 IS_DRILL = os.environ.get("SOKO_DRILL") == "1"
 TOGETHER = 12
@@ -74,6 +79,71 @@ async def proven(stage: Stage) -> None:
         " THEN 0 ELSE coalesce(t.budget, 0) END"
     )
     assert lost == []
+
+
+@asynccontextmanager
+async def another_process(stage: Stage, url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Run a second server as a process of its own over the same database; give a client of it."""
+    port = free_port()
+    with killed_at_the_end(python(str(SERVER), url, str(stage.market.files.parent), str(port))):
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            async with asyncio.timeout(60):
+                while True:
+                    try:
+                        assert (await client.get("/health/live")).status_code == 200
+                    except httpx.TransportError:
+                        await asyncio.sleep(0.1)  # it is still starting
+                    else:
+                        break
+            yield client
+
+
+async def test_one_holder_per_task_over_two_processes(stage: Stage, database_url: str) -> None:
+    """Goal C1 (10,000 claims, 200 users, 500 tasks; here 600, 40, 40), half of them to another process: at most one
+    holder per task, nobody over a limit, the ledger sums to zero, no reply of 5xx.
+    """
+    users, tasks_wanted, claims = (200, 500, 10_000) if IS_DRILL else (40, 40, 600)
+    market, chance = stage.market, random.Random(1)
+    await stage.pay_in(tasks_wanted * 25)
+    writers = await many_writers(stage, users)
+    last_one = {str(writer.id) for writer in writers[::2]}  # these have one claim left today
+    await market.execute(
+        "UPDATE writers SET day = $2, used = 4 WHERE account_id = ANY($1::uuid[])",
+        list(last_one),
+        market.clock.now().date(),
+    )
+    tasks = [await stage.open(**({"budget": 100} if number % 4 == 0 else {})) for number in range(tasks_wanted)]
+    pairs = [(chance.choice(tasks), chance.choice(writers)) for _ in range(claims)]
+    async with another_process(stage, database_url) as elsewhere:
+
+        async def claim(http: httpx.AsyncClient, task: str, writer: Person) -> httpx.Response:
+            return await http.post(f"/api/tasks/{task}/claim", headers=market.headers(writer))
+
+        here, there = await asyncio.gather(
+            gather([claim(market.http, *pair) for pair in pairs[::2]]),
+            gather([claim(elsewhere, *pair) for pair in pairs[1::2]]),
+        )
+    answered = outcomes([*here, *there])
+    assert set(answered) <= {
+        (200, ""),
+        (403, "assignments.daily_limit_reached"),
+        (409, "assignments.already_claimed"),
+        (409, "assignments.open_claims_limit"),
+    }
+    assert min(sum(reply.status_code == 200 for reply in replies) for replies in (here, there)) > 0
+    holders: dict[str, set[str]] = {}
+    for reply in (*here, *there):
+        if reply.status_code == 200:
+            holders.setdefault(reply.json()["id"], set()).add(reply.json()["writer"]["id"])
+    assert all(len(holder) == 1 for holder in holders.values())
+    held = await market.rows("SELECT id, claim_writer_id FROM tasks WHERE claim_id IS NOT NULL")
+    assert {str(row["id"]): {str(row["claim_writer_id"])} for row in held} == holders
+    counts = await market.rows("SELECT account_id, used, open_claims FROM writers WHERE open_claims > 0")
+    for row in counts:
+        before = 4 if str(row["account_id"]) in last_one else 0
+        assert (row["used"] - before, row["used"] <= 5, row["open_claims"] <= 3) == (row["open_claims"], True, True)
+    assert sum(row["open_claims"] for row in counts) == len(holders)
+    await proven(stage)
 
 
 async def test_of_many_writers_who_claim_one_task_one_gets_it(stage: Stage) -> None:
@@ -274,10 +344,7 @@ async def test_the_timeout_and_the_work_at_one_instant_never_both_count(stage: S
     market = stage.market
     for number in range(4):
         task = await stage.claimed()
-        await market.execute(
-            "INSERT INTO ratings (account_id, points) VALUES ($1, 5) ON CONFLICT (account_id) DO UPDATE SET points = 5",
-            stage.writer.id,
-        )
+        await stage.set_points(5)
         market.clock.advance(timedelta(hours=84))
         send = asyncio.ensure_future(stage.submit(task))
         for _ in range(number * 3):  # let the upload come some steps further each time
