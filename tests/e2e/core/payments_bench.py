@@ -13,6 +13,7 @@ from litestar import Litestar
 
 from application.core.identity.authenticate import Authenticate
 from application.core.identity.security import AccessClaims
+from application.core.payments.gateway import PaymentGateway
 from domain.core.kernel.ids import AccountId
 from domain.core.payments.gateway import Answer, Collection
 from domain.core.payments.intent import CHECKS_AFTER
@@ -185,9 +186,12 @@ class PaymentsBench:
 
 
 @asynccontextmanager
-async def payments_bench(database_url: str, *, pool_size: int = 5) -> AsyncIterator[PaymentsBench]:
+async def payments_bench(
+    database_url: str, *, pool_size: int = 5, clock: FixedClock | None = None, provider: PaymentGateway | None = None
+) -> AsyncIterator[PaymentsBench]:
+    """Open the payments of the server; `provider` takes the place of the gateway in memory."""
     database = Database(database_url, pool_size=pool_size)
-    clock, ids, policies = FixedClock(), SequentialIds(start=1 << 50), DefaultPolicies()
+    clock, ids, policies = clock or FixedClock(), SequentialIds(start=1 << 50), DefaultPolicies()
     gateway = WatchedGateway(clock)
     gateway.database, gateway.borrowed = database, []
     queries = PostgresPaymentQueries(database)
@@ -196,7 +200,7 @@ async def payments_bench(database_url: str, *, pool_size: int = 5) -> AsyncItera
         callback_inbox=PostgresCallbackInbox(database),
         clock=clock,
         daily_figures=queries,
-        gateways=BoundGateways({"mpesa": gateway}),
+        gateways=BoundGateways({"mpesa": provider or gateway}),
         ids=ids,
         payer_phones=PostgresPayerPhones(database),
         payment_queries=queries,
