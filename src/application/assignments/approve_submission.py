@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
-from application.assignments.ports import AssignmentsUnitOfWork, ReviewLoad
+from application.assignments.ports import AssignmentsUnitOfWork
 from application.assignments.queries import (
     AssignmentView,
     Person,
@@ -24,8 +24,8 @@ from domain.assignments.events import PaymentReleased
 from domain.assignments.points import reward_approved_work
 from domain.assignments.policies import EARNINGS_HOLD, FEE, POINTS_APPROVED
 from domain.assignments.release import Release, ReleaseId, ReleaseSource
-from domain.assignments.submission import Submission
-from domain.assignments.task import NothingToReview, Task, TaskStatus
+from domain.assignments.submission import Submission, current_work
+from domain.assignments.task import Task, TaskStatus
 from domain.core.kernel.ids import AccountId, TransferId
 from domain.core.ledger.accounts import AccountRef
 from domain.core.ledger.earnings import EarningsHold, earnings_accounts
@@ -64,7 +64,7 @@ class ApproveSubmission:
         """Return what was approved. Raises SubmissionNotFound, NothingToReview, SubmissionChanged, OwnWork."""
         async with self.unit_of_work() as uow:
             review = await uow.submissions.get_for_review(submission_or_task_id)
-            task, submission = review.task, current_work(review)
+            task, submission = review.task, current_work(review.task, review.submission)
             if task.status is TaskStatus.COMPLETED:
                 done = Approval(
                     submission, await uow.releases.of_task(task.id), await uow.ratings.get(submission.writer_id)
@@ -87,9 +87,7 @@ class ApproveSubmission:
         now, claim = self.clock.now(), task.claim
         completed = task.accept_work(admin_id=admin_id, version=version, now=now)
         assert claim is not None
-        submission = await uow.submissions.of_claim(claim.id)
-        if submission is None:
-            raise NothingToReview
+        submission = current_work(task, await uow.submissions.of_claim(claim.id))
         submission.approve(now=now)
         (await uow.writers.get(claim.writer_id)).close_claim()
         rating = await uow.ratings.get(claim.writer_id)
@@ -135,16 +133,6 @@ class ApproveSubmission:
             )
         )
         return release
-
-
-def current_work(review: ReviewLoad) -> Submission:
-    """Return the work that the task waits with, or was completed by.
-
-    Raises NothingToReview for a task without work, and for work under a claim that has ended.
-    """
-    if review.submission is None or review.submission.id != review.task.submission_id:
-        raise NothingToReview
-    return review.submission
 
 
 async def pay_writer(

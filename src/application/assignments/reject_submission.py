@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from application.assignments.approve_submission import current_work
 from application.assignments.cancel_task import end_claim_without_cost
 from application.assignments.ports import AssignmentsUnitOfWork
 from application.assignments.queries import Person, SubmissionView, submission_view
 from application.assignments.settle_escrow import settle_escrow
 from application.assignments.terms import task_terms
 from application.core.kernel.ports import AuditEntry, Clock, IdSource, Policies
+from domain.assignments.submission import current_work
 from domain.assignments.task import RejectionOutcome
 from domain.core.kernel.ids import AccountId
 
@@ -42,7 +42,7 @@ class RejectSubmission:
         now = self.clock.now()
         async with self.unit_of_work() as uow:
             review = await uow.submissions.get_for_review(command.submission_or_task_id)
-            task, submission, held_before = review.task, current_work(review), review.task.held
+            task, submission, held_before = review.task, current_work(review.task, review.submission), review.task.held
             claim, rejected = task.refuse_work(
                 admin_id=command.admin_id,
                 outcome=command.outcome,

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NewType
 from uuid import UUID
 
-from domain.assignments.task import ClaimId, TaskId
+from domain.assignments.task import ClaimId, NothingToReview, Task, TaskId
 from domain.core.kernel.errors import NotFound
 from domain.core.kernel.ids import AccountId, FileId
 
@@ -73,3 +73,13 @@ class Submission:
         """Record that the work was refused, and why."""
         self.status, self.rejection_reason = SubmissionStatus.REJECTED, reason
         self.reviewed_at, self.updated_at = now, now
+
+
+def current_work(task: Task, submission: Submission | None) -> Submission:
+    """Return the work that the task waits with, or was completed by.
+
+    Raises NothingToReview for a task without work, and for work under a claim that has ended.
+    """
+    if submission is None or submission.id != task.submission_id:
+        raise NothingToReview
+    return submission
