@@ -92,9 +92,11 @@ class Idempotency:
         if text[: len(BEARER)].lower() != BEARER:
             return None
         try:
-            return f"account:{self._authenticate(text[len(BEARER) :].strip()).account_id}"
+            caller = self._authenticate(text[len(BEARER) :].strip())
         except DomainError:
             return None
+        scope["user"] = caller  # a replay never reaches the guard, and is logged as this account's all the same
+        return f"account:{caller.account_id}"
 
     async def _run(self, receipt_id: UUID, scope: Any, receive: Receive, send: Send) -> None:
         enter_request(replace(current_request(), key=RequestKey(receipt_id)))

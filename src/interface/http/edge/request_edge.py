@@ -10,8 +10,9 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 import structlog
 
+from application.core.identity.authenticate import Caller
 from application.core.kernel.ports import IdSource
-from application.core.kernel.request_context import RequestContext, current_request, enter_request
+from application.core.kernel.request_context import RequestContext, enter_request
 from domain.core.kernel.errors import DomainError, Malformed
 from interface.http.edge.sending import send_body, send_refusal
 from interface.http.edge.wire_types import App, Message, Receive, Scope, Send
@@ -21,6 +22,8 @@ USER_AGENT_LENGTH_MAX = 300
 PATH_LENGTH_MAX = 2_048
 QUERY_LENGTH_MAX = 8_192
 FORWARDED_HOPS_MAX = 10
+
+ANONYMOUS = "anonymous"
 
 HEALTH_PATHS = "/health/"
 """Probes come by address, not by name."""
@@ -135,7 +138,7 @@ class RequestEdge:
                 route=route,
                 status=status,
                 ms=round(seconds * 1000, 1),
-                actor=str(current_request().actor_id or current_request().actor_label),
+                actor=_actor(inner),
             )
 
     def _dressed(self, headers: list[tuple[bytes, bytes]], trace_id: str) -> list[tuple[bytes, bytes]]:
@@ -169,7 +172,7 @@ class RequestEdge:
         agent = found.get(b"user-agent")
         return RequestContext(
             trace_id=self._trace_id(found),
-            actor_label="anonymous",
+            actor_label=ANONYMOUS,
             ip=self._client(scope, headers),
             user_agent=_plain(agent)[:USER_AGENT_LENGTH_MAX] if agent else None,
         )
@@ -199,6 +202,16 @@ class RequestEdge:
 
     def _is_trusted(self, address: IpAddress) -> bool:
         return any(address in network for network in self._trusted)
+
+
+def _actor(scope: Any) -> str:
+    """Return the account id of who asked, for the log; never a name or an address.
+
+    It is read from the scope, which everything further in shares with us: what a handler enters into the request's
+    context is gone once the framework has left the context that it ran the handler in.
+    """
+    caller = scope.get("user")
+    return str(caller.account_id) if isinstance(caller, Caller) else ANONYMOUS
 
 
 def _with_head(allow: bytes) -> bytes:
