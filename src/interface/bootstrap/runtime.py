@@ -277,7 +277,7 @@ async def real_adapters(
         health_checks=(
             DatabaseCheck(database),
             MigrationsCheck(database, head_of(MIGRATIONS)),
-            WorkerCheck(vitals),
+            WorkerCheck(vitals, clock),
             FolderCheck(settings.data_path),
         ),
         housekeeping=PostgresHousekeeping(database),

@@ -2,7 +2,11 @@
 
 from datetime import timedelta
 
+import pytest
+
 from application.core.operations.clean_up import MESSAGE_LIFE, RECEIPT_LIFE
+from application.core.operations.health import NotHealthy
+from infrastructure.postgres.core.health import PostgresVitals, WorkerCheck
 from infrastructure.postgres.core.job_runs import PostgresJobRuns
 from infrastructure.queue.jobs import JobRunner
 from tests.e2e.market import Market
@@ -123,13 +127,43 @@ async def test_readiness_names_each_thing_and_figures_are_shown(market: Market) 
     assert checks == {
         "database": ("ok", True),
         "migrations": ("ok", True),
-        "worker": ("down", False),  # none runs in this test
+        "worker": ("ok", False),
         "storage": ("ok", True),
     }
-    assert ready.json()["status"] == "degraded"
+    assert ready.json()["status"] == "ok"
     figures = (await market.get(None, "/metrics")).text
     assert 'soko_http_replies_total{method="GET",route="/health/ready",status="200"} 1.0' in figures
     assert "soko_database_up 1.0" in figures
+
+
+async def test_a_worker_is_missed_after_three_minutes_of_this_process_whatever_an_earlier_one_left(
+    market: Market,
+) -> None:
+    admin = await market.register("boss", "admin")
+    await market.post(admin, "/api/admin/jobs/operations.clean_up/run")
+    runs = PostgresJobRuns(market.database, market.clock, market.adapters.ids)
+    assert await JobRunner(runs, market.adapters.ids, market.server.jobs).run_one()
+    await market.drain()
+    await market.register("early")  # an event that nobody delivers
+    market.clock.advance(timedelta(hours=9))
+    started = WorkerCheck(PostgresVitals(market.database, market.clock), market.clock)
+    assert await started.check() == "1 messages waiting"
+    market.clock.advance(timedelta(seconds=60))
+    assert await started.check() == "1 messages waiting"
+    market.clock.advance(timedelta(seconds=1))
+    with pytest.raises(NotHealthy, match=r"^deliveries are behind by 61 s$"):
+        await started.check()
+    await market.drain()
+    market.clock.advance(timedelta(seconds=119))
+    assert await started.check() == "0 messages waiting"
+    market.clock.advance(timedelta(seconds=1))
+    with pytest.raises(NotHealthy, match=r"^no job has run for 181 s$"):
+        await started.check()
+    ready = (await market.get(None, "/health/ready")).json()
+    assert (ready["status"], [each["name"] for each in ready["checks"] if each["status"] != "ok"]) == (
+        "degraded",
+        ["worker"],
+    )
 
 
 async def test_a_database_at_another_version_is_not_ready(market: Market) -> None:
