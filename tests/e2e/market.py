@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -251,7 +252,12 @@ class Market:
 
 @asynccontextmanager
 async def open_market(
-    url: str, folder: Path, *, pool_size: int = 8, clock: FixedClock | None = None, **environment: str
+    url: str,
+    folder: Path,
+    *,
+    pool_size: int = 8,
+    clock: FixedClock | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[Market]:
     """Open one process of the server over a database and a folder for its files; several share a clock."""
     clock, policies, mailer = clock or FixedClock(OPENING), DefaultPolicies(), InMemoryMailer()

@@ -15,6 +15,7 @@ from structlog.types import EventDict, Processor, WrappedLogger
 
 from application.core.kernel.request_context import current_request
 from interface.bootstrap.settings import Settings
+from interface.bootstrap.tracebacks import masked, traceback_without_values, write_traceback
 
 LIBRARY_LEVELS = {
     "uvicorn": logging.WARNING,
@@ -37,11 +38,12 @@ def configure_logs(settings: Settings, stream: TextIO = sys.stderr) -> None:
     ]
     last: list[Processor]
     if is_console:
-        # plain, because the colourful ones print every local variable, and with them people's data
-        plain = structlog.dev.plain_traceback
-        last = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=24, exception_formatter=plain)]
+        last = [
+            structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=24, exception_formatter=write_traceback)
+        ]
     else:
-        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
+        format_exception = structlog.processors.ExceptionRenderer(traceback_without_values)
+        last = [format_exception, structlog.processors.JSONRenderer(serializer=_json)]
     structlog.configure(
         processors=[*before, *last],
         logger_factory=lambda name: _Lines(stream, name),
@@ -51,7 +53,7 @@ def configure_logs(settings: Settings, stream: TextIO = sys.stderr) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=before,
+            foreign_pre_chain=[*before, structlog.stdlib.ExtraAdder(), _mask_failures],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
@@ -80,6 +82,14 @@ class _Lines:
 
 def _json(event: EventDict, *, default: Callable[[object], object]) -> str:
     return msgspec.json.encode(event, enc_hook=default).decode()
+
+
+def _mask_failures(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Take the values out of what a library says of a failure; asyncio, for one, quotes the exception."""
+    record = event.get("_record")
+    if record is not None and record.levelno >= logging.ERROR and not record.name.startswith("soko"):
+        event["event"] = masked(str(event["event"]))
+    return event
 
 
 def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

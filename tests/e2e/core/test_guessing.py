@@ -26,8 +26,8 @@ Processes = tuple[Market, Market]
 async def processes(database_url: str, tmp_path: Path) -> AsyncIterator[Processes]:
     clock, proxies = FixedClock(OPENING), {"SOKO_TRUSTED_PROXIES": PROXY}
     async with (
-        open_market(database_url, tmp_path, pool_size=4, clock=clock, **proxies) as one,
-        open_market(database_url, tmp_path, pool_size=4, clock=clock, **proxies) as two,
+        open_market(database_url, tmp_path, pool_size=4, clock=clock, environment=proxies) as one,
+        open_market(database_url, tmp_path, pool_size=4, clock=clock, environment=proxies) as two,
     ):
         assert one.policies.value(LOGIN_FAILURES_ACCOUNT) == ACCOUNT_MAX
         assert one.policies.value(LOGIN_FAILURES_ADDRESS) == ADDRESS_MAX
