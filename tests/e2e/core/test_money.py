@@ -15,6 +15,7 @@ from domain.core.ledger.accounts import OPERATING, AccountRef
 from domain.core.ledger.transfer import TransferKind
 from tests.contract.core.ledger import CLEARING, post, transfer
 from tests.e2e.market import Market, Person
+from tests.oracle import assert_sound
 
 PHONE = {"destination": {"phone": "0712345678"}}
 
@@ -195,11 +196,13 @@ class TestWithdrawals:
         market.gateway.can_pay_out = False
         writer, admin = await market.register("writer_one", "writer"), await market.register("boss", "admin")
         await give(market, writer, 1190_00)
-        ask = {"amount": "1000.00", **PHONE}
+        await market.execute("UPDATE accounts SET claimed_phone = '+254733000222' WHERE id = $1", writer.id)
+        ask = {"amount": "1000.00"}
         replies = await asyncio.gather(*(market.post(writer, "/api/withdrawals/request", ask) for _ in range(2)))
         made, refused = sorted(replies, key=lambda reply: reply.status_code)
         assert (made.status_code, refused.status_code) == (201, 409)
         assert refused.json()["code"] == "ledger.insufficient_funds"
+        assert made.json()["destination"] == {"phone": "+254733000222"}
         body = await wallet(market, writer)
         assert (body["balance"], body["reserved"]) == ("190.00", "1000.00")
         action = f"/api/admin/withdrawals/{made.json()['id']}/action"
@@ -212,7 +215,7 @@ class TestWithdrawals:
         assert (done.json()["stage"], done.json()["reference"]) == ("completed", "QFX12ABC34")
         assert (await wallet(market, writer))["reserved"] == "0.00"
         assert await market.balance("clearing:payouts") == 1000_00
-        second = (await market.post(writer, "/api/withdrawals/request", {"amount": 150, **PHONE})).json()
+        second = (await market.post(writer, "/api/withdrawals/request", {"amount": 150})).json()
         rejected = await market.post(
             admin, f"/api/admin/withdrawals/{second['id']}/action", {"action": "reject", "note": "wrong number"}
         )
@@ -223,6 +226,88 @@ class TestWithdrawals:
             "SELECT after->>'stage' AS stage FROM audit_entries WHERE action = 'WITHDRAWAL_ACTION' ORDER BY id"
         )
         assert [row["stage"] for row in audited] == ["approved", "completed", "rejected"]
+        await market.drain()
+        assert [title for title, _ in await market.told(writer) if title.startswith("Withdrawal")] == [
+            "Withdrawal to a new destination",
+            "Withdrawal approved",
+            "Withdrawal paid",
+            "Withdrawal requested",
+            "Withdrawal refused",
+        ]
+        await assert_sound(market.database, market.clock)
+
+    async def test_what_was_paid_by_hand_and_came_back_is_in_the_wallet_again(self, market: Market) -> None:
+        market.gateway.can_pay_out = False
+        writer, admin = await market.register("writer_one", "writer"), await market.register("boss", "admin")
+        await give(market, writer, 1190_00)
+        made = (await market.post(writer, "/api/withdrawals/request", {"amount": 1000, **PHONE})).json()
+        action = f"/api/admin/withdrawals/{made['id']}/action"
+        early = await market.post(admin, action, {"action": "fail"})
+        assert (early.status_code, early.json()["code"]) == (409, "payments.withdrawal_wrong_state")
+        await market.post(admin, action, {"action": "approve"})
+        unproven = await market.post(admin, action, {"action": "complete"})
+        assert (unproven.status_code, unproven.json()["errors"][0]["field"]) == (422, "reference")
+        await market.post(admin, action, {"action": "complete", "reference": "QFX12ABC34"})
+        failed = await market.post(admin, action, {"action": "fail", "note": "the number is closed"})
+        assert (failed.json()["status"], failed.json()["stage"]) == ("APPROVED", "failed")
+        again = await market.post(admin, action, {"action": "fail", "note": "the number is closed"})
+        assert (again.status_code, again.json()) == (200, failed.json())
+        body = await wallet(market, writer)
+        assert (body["balance"], body["reserved"]) == ("1190.00", "0.00")
+        assert await market.balance("clearing:payouts") == 0
+        await market.drain()
+        assert (await market.told(writer))[-1][0] == "Withdrawal returned"
+        listed = (await market.get(writer, "/api/notifications")).json()["results"]
+        assert {one["category"] for one in listed if "ithdrawal" in one["title"]} == {"withdrawal", "security"}
+
+    async def test_a_changed_destination_is_accepted_now_and_paid_after_72_hours(self, market: Market) -> None:
+        writer, admin = await market.register("writer_one", "writer"), await market.register("boss", "admin")
+        await give(market, writer, 1190_00)
+        other, action = {"destination": {"phone": "0722000111"}}, ""
+        for where in (PHONE, other):
+            made = (await market.post(writer, "/api/withdrawals/request", {"amount": 100, **where})).json()
+            action = f"/api/admin/withdrawals/{made['id']}/action"
+            assert (await market.post(admin, action, {"action": "approve"})).status_code == 200
+            await market.run("payments.run_payouts")
+        assert [one.phone for one in market.gateway.payouts] == ["+254712345678"]
+        [seen, _] = (await market.get(admin, "/api/admin/withdrawals")).json()["results"]
+        assert (seen["stage"], seen["payable_at"]) == ("approved", "2026-03-05T08:00:00Z")
+        assert seen["risk"]["destinations_used"] == 2
+        by_hand = await market.post(admin, action, {"action": "complete", "reference": "QFX12ABC34"})
+        assert (by_hand.status_code, by_hand.json()["code"]) == (409, "payments.withdrawal_wrong_state")
+        market.clock.advance(timedelta(hours=72))
+        await market.run("payments.run_payouts")
+        assert [one.phone for one in market.gateway.payouts] == ["+254712345678", "+254722000111"]
+        await assert_sound(market.database, market.clock)
+
+    async def test_refusals_of_a_request_say_what_is_wrong_and_move_nothing(self, market: Market) -> None:
+        ada = await market.register("ada")
+        await give(market, ada, 1190_00)
+        for body, status, code in (
+            ({"amount": "99.00", **PHONE}, 422, "payments.amount_below_minimum"),
+            ({"amount": "100.50", **PHONE}, 422, "payments.whole_units_required"),
+            ({"amount": "1191.00", **PHONE}, 409, "ledger.insufficient_funds"),
+            ({"amount": "100.00", "destination": {"phone": "+14155550100"}}, 422, "payments.destination_invalid"),
+            ({"amount": "100.00", "method": "paypal", **PHONE}, 422, "payments.method_unavailable"),
+            ({"amount": "100.00", "currency": "USD", **PHONE}, 422, "payments.currency_not_supported"),
+            ({"amount": "NaN", **PHONE}, 422, "kernel.invalid_amount"),
+        ):
+            refused = await market.post(ada, "/api/withdrawals/request", body)
+            assert (refused.status_code, refused.json()["code"]) == (status, code), body
+        await post(market.adapters.ledger_units, transfer("o:1", (AccountRef.owed(ada.id), CLEARING, 5)))
+        owing = await market.post(ada, "/api/withdrawals/request", {"amount": 100, **PHONE})
+        assert (owing.status_code, owing.json()["code"], owing.json()["owed"]) == (409, "payments.balance_owed", "0.05")
+        assert (await market.post(None, "/api/withdrawals/request", {"amount": 100, **PHONE})).status_code == 401
+        assert await market.wallet(ada) == 1190_00
+        assert await market.value("SELECT count(*) FROM withdrawals") == 0
+
+    async def test_a_request_with_a_key_sent_twice_is_one_withdrawal(self, market: Market) -> None:
+        ada = await market.register("ada")
+        await give(market, ada, 1190_00)
+        ask = {"amount": 100, **PHONE}
+        first, again = [await market.post(ada, "/api/withdrawals/request", ask, key="w-1") for _ in range(2)]
+        assert (first.status_code, again.status_code, again.json()) == (201, 201, first.json())
+        assert await market.wallet(ada) == 1090_00
 
     async def test_a_gateway_pays_out_what_was_approved(self, market: Market) -> None:
         writer, admin = await market.register("writer_one", "writer"), await market.register("boss", "admin")
