@@ -74,7 +74,8 @@ class DeliverMessage:
                 await self._failed(message, error)
 
     async def _failed(self, message: Message, error: Exception) -> None:
-        said = f"{type(error).__name__}: {error}"
+        # the first line only: in the others the driver quotes rows
+        said = f"{type(error).__name__}: {error}".partition("\n")[0]
         facts = {"event_name": message.event_name, "subscriber": message.subscriber, "attempts": message.attempts}
         if message.attempts >= TRIES_MAX:
             await self._outbox.bury(message.delivery.id, said)

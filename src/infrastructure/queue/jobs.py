@@ -107,7 +107,8 @@ class JobRunner:
     async def _failed(self, run: Run, error: Exception) -> None:
         tries = run.failures + 1
         wait = None if tries >= TRIES_MAX else min(RETRY_FIRST * 2 ** (tries - 1), RETRY_LONGEST)
-        said = f"{type(error).__name__}: {error}"
+        # the first line only: in the others the driver quotes rows
+        said = f"{type(error).__name__}: {error}".partition("\n")[0]
         _log.error("job_failed", job=run.job, tries=tries, exc_info=None if isinstance(error, Unavailable) else error)
         await self._runs.fail(run, said, again_after=wait)
 
