@@ -1,7 +1,6 @@
 """One transaction of PostgreSQL, with the repositories that live in it."""
 
 from collections.abc import Iterable, Mapping
-from contextlib import AsyncExitStack
 from datetime import datetime
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self
@@ -111,7 +110,7 @@ class PostgresUnitOfWork:
         self.clock = clock
         self.ids = ids
         self._subscriptions = subscriptions
-        self._exit = AsyncExitStack()
+        self._transaction = database.transaction()
         self._connection: Connection | None = None
         self._repositories: list[Repository] = []
         self._messages: list[tuple[Any, Any, str, str, str]] = []
@@ -120,14 +119,14 @@ class PostgresUnitOfWork:
         self._has_messages = False
 
     async def __aenter__(self) -> Self:
-        self._connection = await self._exit.enter_async_context(self._database.transaction())
+        self._connection = await self._transaction.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection = None
-        await self._exit.__aexit__(kind, error, trace)
+        await self._transaction.__aexit__(kind, error, trace)
 
     @property
     def connection(self) -> Connection:
