@@ -7,6 +7,7 @@ take, the line that every request writes cost a tenth of the request.
 import logging
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TextIO
 
 import msgspec
@@ -45,7 +46,7 @@ def configure_logs(settings: Settings, stream: TextIO = sys.stderr) -> None:
         format_exception = structlog.processors.ExceptionRenderer(traceback_without_values)
         last = [format_exception, structlog.processors.JSONRenderer(serializer=_json)]
     structlog.configure(
-        processors=[*before, *last],
+        processors=[_add_facts, *last],
         logger_factory=lambda name: _Lines(stream, name),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
@@ -90,6 +91,14 @@ def _mask_failures(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     if record is not None and record.levelno >= logging.ERROR and not record.name.startswith("soko"):
         event["event"] = masked(str(event["event"]))
     return event
+
+
+def _add_facts(logger: WrappedLogger, level: str, event: EventDict) -> EventDict:
+    """Do for our own events what the four processors above do for the libraries', in one step."""
+    event["level"] = level
+    event["logger"] = logger.name
+    event["timestamp"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    return _add_trace(logger, level, event)
 
 
 def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
