@@ -4,7 +4,6 @@ Guards are coroutines although they wait for nothing: Litestar runs others in a 
 request's context would be lost.
 """
 
-from dataclasses import replace
 from typing import Any, cast
 
 from litestar import Request
@@ -23,19 +22,27 @@ AUTHENTICATE = "authenticate"
 
 async def signed_in(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """Let pass who is signed in. Raises NotSignedIn."""
-    authorization = connection.headers.get("authorization", "")
-    if authorization[: len(BEARER)].lower() != BEARER:
+    authorization = _authorization(connection)
+    if authorization is None or authorization[: len(BEARER)].lower() != BEARER:
         raise NotSignedIn
     authenticate = cast("Authenticate", connection.app.state[AUTHENTICATE])
     caller = authenticate(authorization[len(BEARER) :].strip())
     connection.scope["user"] = caller
-    enter_request(replace(current_request(), actor_id=caller.account_id, actor_label="account"))
+    enter_request(current_request().of_account(caller.account_id))
 
 
 async def sometimes_signed_in(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Let everybody pass, and know who sent a token. Raises NotSignedIn for a token that is not valid."""
-    if "authorization" in connection.headers:
+    if _authorization(connection) is not None:
         await signed_in(connection, handler)
+
+
+def _authorization(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
+    """Return the header, looked for in what was sent: the framework would decode all headers to find it."""
+    for name, value in connection.scope["headers"]:
+        if name == b"authorization":
+            return value.decode("latin-1")
+    return None
 
 
 def has_role(*roles: str) -> Guard:

@@ -83,6 +83,7 @@ class Call:
     """The handler's parameters."""
     is_parsed: bool
     """Whether any of them comes from the client, and so has to be checked against its type."""
+    function: Callable[..., Any]
     encode: Callable[[Any], bytes] | None
     """Writes its reply; None where the handler has a say in more than the document."""
 
@@ -105,7 +106,7 @@ class Call:
             arguments = handler.signature_model.parse_values_from_connection_kwargs(connection=request, kwargs=values)
         else:
             arguments = {name: values[name] for name in self.names}
-        said = handler.fn(**arguments)
+        said = self.function(**arguments)
         data = said if handler.has_sync_callable else await said
         if self.encode is None or isinstance(data, Response):
             response = await handler.to_response(app=request.app, data=data, request=request)
@@ -155,6 +156,7 @@ def _call_of(scope: Scope) -> Call | None:
         dependencies=[_dependency(each.key, each.provide) for each in provided if not _is_constant(each.provide)],
         names=names,
         is_parsed=not ours.issuperset(names),
+        function=handler.fn,
         encode=_encoder(handler),
     )
 

@@ -28,6 +28,17 @@ class RequestContext:
     user_agent: str | None = None
     key: RequestKey | None = None
 
+    def of_account(self, account_id: AccountId) -> "RequestContext":
+        """Return the same request, made by an account."""
+        return RequestContext(
+            trace_id=self.trace_id,
+            actor_id=account_id,
+            actor_label="account",
+            ip=self.ip,
+            user_agent=self.user_agent,
+            key=self.key,
+        )
+
 
 _OUTSIDE = RequestContext(trace_id="none")
 _current: ContextVar[RequestContext] = ContextVar("soko_request", default=_OUTSIDE)

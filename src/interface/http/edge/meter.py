@@ -26,6 +26,8 @@ class HttpMeter:
         self._replies = Counter(
             "soko_http_replies", "Replies by route and status.", ("method", "route", "status"), registry=self._registry
         )
+        self._found: dict[tuple[str, str, int], tuple[Histogram, Counter]] = {}
+        """The series that were used: as many as there are routes with their methods and statuses."""
         self._database_up = self._gauge("soko_database_up", "Whether the figures below could be read.")
         self._borrowed = self._gauge("soko_connections_borrowed", "Database connections in use by this process.")
         self._connections = self._gauge("soko_connections_max", "Database connections this process may use.")
@@ -38,9 +40,15 @@ class HttpMeter:
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one reply."""
-        known = method if method in METHODS else "other"
-        self._latency.labels(known, route).observe(seconds)
-        self._replies.labels(known, route, str(status)).inc()
+        found = self._found.get((method, route, status))
+        if found is None:
+            known = method if method in METHODS else "other"
+            found = self._latency.labels(known, route), self._replies.labels(known, route, str(status))
+            if known == method:  # so that made-up methods do not fill the memory
+                self._found[method, route, status] = found
+        latency, replies = found
+        latency.observe(seconds)
+        replies.inc()
 
     def show(self, signs: VitalSigns | None) -> None:
         """Take the figures of the database; None when they could not be read."""

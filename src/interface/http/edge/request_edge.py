@@ -4,6 +4,7 @@ import ipaddress
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -22,6 +23,8 @@ USER_AGENT_LENGTH_MAX = 300
 PATH_LENGTH_MAX = 2_048
 QUERY_LENGTH_MAX = 8_192
 FORWARDED_HOPS_MAX = 10
+ADDRESSES_REMEMBERED_MAX = 4_096
+"""Parsed addresses kept in memory."""
 
 ANONYMOUS = "anonymous"
 
@@ -80,9 +83,12 @@ class RequestEdge:
             (b"x-frame-options", b"DENY"),
             (b"referrer-policy", b"no-referrer"),
             (b"cross-origin-opener-policy", b"same-origin"),
+            (b"cache-control", b"no-store"),
+            (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
         ]
         if is_https:
             self._reply_headers.append((b"strict-transport-security", b"max-age=31536000; includeSubDomains"))
+        self._reply_names = frozenset(name for name, _ in self._reply_headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
@@ -142,13 +148,13 @@ class RequestEdge:
             )
 
     def _dressed(self, headers: list[tuple[bytes, bytes]], trace_id: str) -> list[tuple[bytes, bytes]]:
-        headers = [(name, _with_head(value)) if name.lower() == b"allow" else (name, value) for name, value in headers]
         present = {name.lower() for name, _ in headers}
-        headers += [each for each in self._reply_headers if each[0] not in present]
-        if b"cache-control" not in present:
-            headers.append((b"cache-control", b"no-store"))
-        if b"content-security-policy" not in present:
-            headers.append((b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"))
+        if b"allow" in present:
+            headers = [(name, _with_head(value) if name.lower() == b"allow" else value) for name, value in headers]
+        if present.isdisjoint(self._reply_names):
+            headers += self._reply_headers
+        else:
+            headers += [each for each in self._reply_headers if each[0] not in present]
         headers.append((b"x-request-id", trace_id.encode("ascii")))
         return headers
 
@@ -168,21 +174,29 @@ class RequestEdge:
                 raise HostRefused
 
     def _context(self, scope: Any, headers: Sequence[tuple[bytes, bytes]]) -> RequestContext:
-        found = {name: value for name, value in headers if name in _WANTED}
-        agent = found.get(b"user-agent")
+        parent = asked = agent = b""
+        for name, value in headers:
+            if name == b"user-agent":
+                agent = value
+            elif name == b"traceparent":
+                parent = value
+            elif name == b"x-request-id":
+                asked = value
         return RequestContext(
-            trace_id=self._trace_id(found),
+            trace_id=self._trace_id(parent, asked),
             actor_label=ANONYMOUS,
             ip=self._client(scope, headers),
             user_agent=_plain(agent)[:USER_AGENT_LENGTH_MAX] if agent else None,
         )
 
-    def _trace_id(self, found: dict[bytes, bytes]) -> str:
-        parent = _TRACEPARENT.fullmatch(_plain(found.get(b"traceparent", b"")))
-        if parent is not None and parent[1].strip("0"):
-            return parent[1]
-        asked = _plain(found.get(b"x-request-id", b""))
-        return asked if _REQUEST_ID.fullmatch(asked) else self._ids.new().hex
+    def _trace_id(self, parent: bytes, asked: bytes) -> str:
+        if parent:
+            found = _TRACEPARENT.fullmatch(_plain(parent))
+            if found is not None and found[1].strip("0"):
+                return found[1]
+        if asked and _REQUEST_ID.fullmatch(name := _plain(asked)):
+            return name
+        return self._ids.new().hex
 
     def _client(self, scope: Any, headers: Sequence[tuple[bytes, bytes]]) -> str | None:
         """Return the address of the nearest peer that is no proxy of ours; what is further away can be made up."""
@@ -218,13 +232,11 @@ def _with_head(allow: bytes) -> bytes:
     return allow.replace(b"GET", b"GET, HEAD", 1) if b"GET" in allow and b"HEAD" not in allow else allow
 
 
-_WANTED = frozenset({b"traceparent", b"x-request-id", b"user-agent"})
-
-
 def _plain(value: bytes) -> str:
     return _CONTROL.sub("", value.decode("latin-1"))
 
 
+@lru_cache(maxsize=ADDRESSES_REMEMBERED_MAX)
 def _address(text: str) -> IpAddress | None:
     try:
         found = ipaddress.ip_address(text)
