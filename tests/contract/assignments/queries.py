@@ -10,8 +10,12 @@ from domain.assignments.plan import Plan
 from domain.assignments.submission import SubmissionNotFound
 from domain.assignments.task import RejectionOutcome, TaskId, TaskNotFound, TaskStatus
 from domain.core.kernel.money import Money
+from domain.core.ledger.accounts import AccountRef
+from domain.core.ledger.transfer import TransferKind
+from domain.core.payments.intent import AttemptStatus, PaymentIntent
 from tests.builders.assignments import (
     ADMIN,
+    IDS,
     OTHER_STUDENT,
     OTHER_WRITER,
     STUDENT,
@@ -23,7 +27,7 @@ from tests.builders.assignments import (
     an_open_task,
     refuse,
 )
-from tests.contract.assignments.repositories import MarketStore, claim, store, submit
+from tests.contract.assignments.repositories import MarketStore, a_purchase, claim, store, submit
 from tests.fakes.core.system import NOON
 
 HOUR = timedelta(hours=1)
@@ -172,6 +176,34 @@ class AssignmentsQueriesContract:
         view = await market.queries.plan_of(WRITER)
         assert (view.writer.plan, view.writer.used, view.writer.open_claims) == (plan, 1, 1)
         assert view.pending_reference is None
+
+    async def test_a_plan_payment_that_waits_is_shown_until_it_ends(self, market: MarketStore) -> None:
+        purchase = a_purchase()
+        assert purchase.intent_id is not None
+        intent = PaymentIntent(
+            id=purchase.intent_id,
+            reference="SK2345678ABCDEF",
+            payer=WRITER,
+            purpose="WRITER_PLAN",
+            subject=purchase.id,
+            amount=purchase.amount,
+            destination=AccountRef.escrow("writer_plan", purchase.id),
+            kind=TransferKind.SUBSCRIPTION,
+            expires_at=NOON + HOUR,
+            created_at=NOON,
+        )
+        intent.start_attempt(id=IDS.new(), method="mpesa", gateway="lipana", phone="+254722000111", now=NOON)
+        async with market.units() as uow:
+            uow.intents.add(intent)
+            uow.subscriptions.add(purchase)
+            await uow.commit()
+        assert (await market.queries.plan_of(WRITER)).pending_reference == "SK2345678ABCDEF"
+        assert (await market.queries.plan_of(OTHER_WRITER)).pending_reference is None
+        async with market.units() as uow:
+            stored = await uow.intents.get(intent.id)
+            stored.end_attempt(stored.attempts[0], AttemptStatus.FAILED, "REJECTED", None, NOON)
+            await uow.commit()
+        assert (await market.queries.plan_of(WRITER)).pending_reference is None
 
     async def test_claims_are_due_after_their_last_moment_unless_in_review(self, market: MarketStore) -> None:
         running, delivered = an_open_task(), an_open_task()

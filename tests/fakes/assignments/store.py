@@ -326,7 +326,13 @@ class InMemoryAssignmentsQueries:
         writer = self._store.rows("writers").get(writer_id) or a_fresh_writer(writer_id)
         rating = self._store.rows("ratings").get(writer_id)
         writer.points = 0 if rating is None else rating.points
-        return PlanView(writer=writer, pending_reference=None)
+        pending = [
+            self._store.tables["payment_intents"].get(one.intent_id)
+            for one in self._store.tables["writer_subscriptions"].values()
+            if one.writer_id == writer_id and one.state is SubscriptionState.PENDING
+        ]
+        waiting = [one.reference for one in pending if one is not None and one.is_open and one.in_flight is not None]
+        return PlanView(writer=writer, pending_reference=waiting[0] if waiting else None)
 
     async def parties(self, task_id: TaskId) -> TaskParties | None:
         task = self._store.rows("tasks").get(task_id)

@@ -12,6 +12,7 @@ from application.assignments.expire_claims import ExpireClaims
 from application.assignments.expire_plans import ExpirePlans
 from application.assignments.expire_tasks import ExpireTasks
 from application.assignments.queries import DuePlan
+from application.assignments.terms import task_terms
 from domain.assignments.events import ReminderDue
 from domain.assignments.plan import Plan, SubscriptionId, SubscriptionState
 from domain.assignments.policies import OPEN_LIFE
@@ -101,6 +102,7 @@ async def test_an_open_task_ends_after_its_due_time_and_the_money_goes_back(mark
     market.clock.set(NOON + 7 * HOUR)
     with market.nothing_changes():
         assert await market.expire_tasks(9) == 0
+    assert market.task(task_id).expire(terms=task_terms(market.policies), now=NOON + 7 * HOUR) is None
     market.clock.advance(MOMENT)
     assert await market.expire_tasks(9) == 1
     assert (market.task(task_id).status, market.task(task_id).shown_stage) == (TaskStatus.EXPIRED, "expired")

@@ -110,6 +110,7 @@ async def test_work_under_a_claim_that_ended_is_reviewed_no_more(market: Market)
     for verb in (market.accept, market.refuse):
         with market.refused(NothingToReview, "assignments.nothing_to_review"):
             await verb(first.id)
+    assert (await market.queries.assignment(task_id)).submission is None
     await market.claim(task_id)
     second = await market.submit(task_id)
     assert (second.id != first.id, second.version) == (True, 1)
