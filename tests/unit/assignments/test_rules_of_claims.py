@@ -379,6 +379,21 @@ async def test_a_claim_of_yesterday_gives_nothing_back_to_today(market: Market) 
     assert counters(market) == (0, 0, 0)
 
 
+async def test_a_return_of_yesterdays_claim_does_not_renew_todays(market: Market) -> None:
+    await market.give_plan(Plan.P2)
+    old, new = await market.an_open_task(), await market.an_open_task()
+    market.clock.set(NEXT_MIDNIGHT - timedelta(minutes=5))
+    await market.claim(old)
+    market.clock.set(NEXT_MIDNIGHT)
+    for task_id in (new, old):
+        await market.claim(task_id)
+        await market.give_back(task_id)
+    assert counters(market) == (0, 0, 0)
+    await market.claim(new)
+    await market.give_back(new)
+    assert counters(market) == (1, 0, 0)
+
+
 async def test_only_the_holder_returns_a_claim(market: Market) -> None:
     task_id = await market.a_claimed_task()
     with market.refused(NotClaimHolder, "assignments.not_claim_holder"):
