@@ -9,8 +9,19 @@ from application.core.kernel.mail import Mail
 from application.core.kernel.ports import Delivery, Page
 from application.core.notifications.choose_channels import ChooseChannels, WantedChannels
 from application.core.notifications.deliver_mails import DeliverMails
+from application.core.notifications.on_identity import TellAccountHolder
 from application.core.notifications.on_payment import TellPayer
 from application.core.notifications.queries import NoticeFilter, NoticeView
+from domain.core.identity.contacts import ContactKind
+from domain.core.identity.events import (
+    AccountReinstated,
+    AccountSuspended,
+    ContactClaimDropped,
+    EmailChangeAsked,
+    IdentityEvent,
+    PasswordChanged,
+    SignInReused,
+)
 from domain.core.kernel.ids import AccountId, IntentId
 from domain.core.notifications.notice import CannotDisable, Category, Channels, default_channels
 from domain.core.payments.events import PaymentEvent, PaymentFailed, PaymentRefunded, PaymentSucceeded
@@ -176,6 +187,30 @@ async def test_a_payer_is_told_how_a_payment_ended(
     assert (one.category, one.title, one.message) == (Category.PAYMENT, title, message)
     assert (one.metadata["event"], one.metadata["amount"]) == (frame, "2000.00")
     assert one.link == "/api/transactions/status/SK7Q2M4T9XB1"
+    assert bench.store.deliveries_done == [told]
+
+
+@pytest.mark.parametrize(
+    ("event", "title", "is_mailed"),
+    [
+        (AccountSuspended(account_id=ADA, reason="canary"), "Account suspended", False),
+        (AccountReinstated(account_id=ADA), "Account open again", True),
+        (PasswordChanged(account_id=ADA), "Password changed", False),
+        (EmailChangeAsked(account_id=ADA), "New address named", False),
+        (ContactClaimDropped(account_id=ADA, kind=ContactKind.EMAIL), "Unconfirmed e-mail address removed", False),
+        (ContactClaimDropped(account_id=ADA, kind=ContactKind.PHONE), "Unconfirmed phone number removed", False),
+        (SignInReused(account_id=ADA), "Signed out for your safety", True),
+    ],
+)
+async def test_the_holder_of_an_account_is_told_what_happened_to_it(
+    bench: Bench, event: IdentityEvent, title: str, is_mailed: bool
+) -> None:
+    told = delivery(1)
+    await TellAccountHolder(unit_of_work=bench.store.unit_of_work)(event, told)
+    [one] = await bench.notices()
+    assert (one.category, one.title) == (Category.SECURITY, title)
+    assert "canary" not in one.message
+    assert len(bench.queued()) == is_mailed  # what is not mailed here is mailed by identity, once
     assert bench.store.deliveries_done == [told]
 
 

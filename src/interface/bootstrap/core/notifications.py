@@ -5,10 +5,19 @@ from dataclasses import dataclass
 from application.core.kernel.ports import EventHandler
 from application.core.notifications.choose_channels import ChooseChannels
 from application.core.notifications.deliver_mails import DeliverMails
+from application.core.notifications.on_identity import TellAccountHolder
 from application.core.notifications.on_payment import TellPayer
 from application.core.notifications.on_withdrawal import TellWithdrawer
 from application.core.notifications.queries import NoticeQueries
 from application.core.notifications.read_notices import ReadNotices
+from domain.core.identity.events import (
+    AccountReinstated,
+    AccountSuspended,
+    ContactClaimDropped,
+    EmailChangeAsked,
+    PasswordChanged,
+    SignInReused,
+)
 from domain.core.kernel.events import Event
 from domain.core.payments.events import PaymentFailed, PaymentRefunded, PaymentSucceeded
 from domain.core.payments.withdrawal_events import (
@@ -22,6 +31,14 @@ from interface.bootstrap.adapters import Adapters
 from interface.bootstrap.area import Area, Subscription
 from interface.http.core.notifications import NotificationController
 
+ACCOUNT_EVENTS = (
+    AccountReinstated,
+    AccountSuspended,
+    ContactClaimDropped,
+    EmailChangeAsked,
+    PasswordChanged,
+    SignInReused,
+)
 PAYMENT_EVENTS = (PaymentSucceeded, PaymentFailed, PaymentRefunded)
 WITHDRAWAL_EVENTS = (
     WithdrawalRequested,
@@ -52,6 +69,7 @@ def deliver_mails_of(adapters: Adapters) -> DeliverMails:
 
 def notifications_area(adapters: Adapters) -> Area:
     """Wire notifications."""
+    tell_account_holder = TellAccountHolder(unit_of_work=adapters.notices_units)
     tell_payer = TellPayer(unit_of_work=adapters.notices_units)
     tell_withdrawer = TellWithdrawer(unit_of_work=adapters.notices_units)
     return Area(
@@ -64,6 +82,7 @@ def notifications_area(adapters: Adapters) -> Area:
         ),
         controllers=(NotificationController,),
         subscriptions=(
+            *(_told(event, "account_holder", tell_account_holder) for event in ACCOUNT_EVENTS),
             *(_told(event, "payer", tell_payer) for event in PAYMENT_EVENTS),
             *(_told(event, "withdrawer", tell_withdrawer) for event in WITHDRAWAL_EVENTS),
         ),
