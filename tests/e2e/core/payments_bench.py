@@ -14,6 +14,7 @@ from litestar import Litestar
 from application.core.identity.authenticate import Authenticate
 from application.core.identity.security import AccessClaims
 from application.core.payments.gateway import PaymentGateway
+from application.core.payments.simulation import PaymentSimulator
 from domain.core.kernel.ids import AccountId
 from domain.core.payments.gateway import Answer, Collection
 from domain.core.payments.intent import CHECKS_AFTER
@@ -187,9 +188,14 @@ class PaymentsBench:
 
 @asynccontextmanager
 async def payments_bench(
-    database_url: str, *, pool_size: int = 5, clock: FixedClock | None = None, provider: PaymentGateway | None = None
+    database_url: str,
+    *,
+    pool_size: int = 5,
+    clock: FixedClock | None = None,
+    provider: PaymentGateway | None = None,
+    simulator: PaymentSimulator | None = None,
 ) -> AsyncIterator[PaymentsBench]:
-    """Open the payments of the server; `provider` takes the place of the gateway in memory."""
+    """Open the payments of the server; `provider` takes the place of the gateway in memory, `simulator` directs it."""
     database = Database(database_url, pool_size=pool_size)
     clock, ids, policies = clock or FixedClock(), SequentialIds(start=1 << 50), DefaultPolicies()
     gateway = WatchedGateway(clock)
@@ -204,7 +210,7 @@ async def payments_bench(
         ids=ids,
         payer_phones=PostgresPayerPhones(database),
         payment_queries=queries,
-        payment_simulator=None,
+        payment_simulator=simulator,
         payments_units=lambda: PostgresCoreUnitOfWork(database, clock=clock, ids=ids, subscriptions=subscriptions),
         policies=policies,
         randomness=SeededRandomness(),

@@ -5,10 +5,11 @@ from datetime import timedelta
 from itertools import zip_longest
 from typing import NamedTuple
 
+import httpx
 import pytest
 
 from application.core.payments.simulation import SimulatedOutcome as Outcome
-from tests.e2e.core.payments_bench import PaymentsBench, payments_bench
+from tests.e2e.core.payments_bench import ADMIN, PaymentsBench, payments_bench
 from tests.integration.lipana.bench import LipanaBench, lipana_bench
 
 NEVER_BOOKED = {
@@ -36,7 +37,9 @@ async def lipana() -> AsyncIterator[LipanaBench]:
 
 @pytest.fixture
 async def server(lipana: LipanaBench, database_url: str) -> AsyncIterator[PaymentsBench]:
-    async with payments_bench(database_url, clock=lipana.clock, provider=lipana.gateway) as bench:
+    async with payments_bench(
+        database_url, clock=lipana.clock, provider=lipana.gateway, simulator=lipana.simulator
+    ) as bench:
         lipana.catcher.server = bench.client
         yield bench
 
@@ -146,3 +149,26 @@ async def test_every_outcome_ends_as_its_rule_says(lipana: LipanaBench, server: 
 
 def test_every_outcome_of_a_prompt_is_played() -> None:
     assert set(ENDS) == {one for one in Outcome if not one.value.startswith(("payout", "refund"))}
+
+
+async def test_an_administrator_directs_the_provider(lipana: LipanaBench, server: PaymentsBench) -> None:
+    admin = server.headers(ADMIN, is_admin=True)
+    script = {"match": {"phone": "0712345678"}, "outcome": "cancelled", "times": 1}
+
+    async def direct(word: str, body: object, headers: dict[str, str]) -> httpx.Response:
+        return await server.client.post(f"/api/payments/simulator/{word}", json=body, headers=headers)
+
+    assert (await direct("script", script, server.headers())).status_code == 403
+    assert (await direct("deliver", {"reference": "SK1"}, server.headers())).status_code == 403
+    assert (await direct("script", script, admin)).status_code == 200
+    first = await server.started(100, phone="0712345678")
+    assert (await direct("deliver", {"reference": first}, admin)).json() == {"delivered": 1}
+    assert (await server.status(first))["stage"] == "cancelled"
+    second = await server.started(100, phone="0712345678")
+    assert (await direct("deliver", {"reference": second}, admin)).json() == {"delivered": 1}
+    assert (await server.status(second))["stage"] == "succeeded"
+    refused = await direct("script", {"outcome": "refund_refused"}, admin)
+    assert (refused.status_code, refused.json()["code"]) == (422, "payments.outcome_not_simulated")
+    unknown = await direct("deliver", {"reference": "SK9999999999"}, admin)
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "payments.simulated_payment_not_found")
+    assert await server.wallet() == 100_00
