@@ -148,7 +148,10 @@ async def test_a_lower_plan_waits_for_the_end_of_the_present_one(market: Market)
     with market.refused(PlanLowerThanCurrent, "assignments.plan_lower_than_current"):
         await market.buy("P2")
     market.clock.set(NOON + 30 * DAY)
-    assert (await market.buy("P2")).payment.amount == kes(259)
+    bought = await market.buy("P2")
+    assert bought.payment.amount == kes(259)
+    await market.pay(bought)
+    assert (runs(market).plan, runs(market).ends_at) == (Plan.P2, NOON + 60 * DAY)
 
 
 @pytest.mark.parametrize(
