@@ -1,5 +1,8 @@
 """The line that every request writes: who by number, which route, under which trace; no names and no secrets."""
 
+from collections.abc import MutableMapping, Sequence
+from typing import Any
+
 from structlog.testing import capture_logs
 
 from tests.e2e.market import PASSWORD, Market
@@ -37,5 +40,5 @@ async def test_a_caller_without_the_role_and_a_replay_under_a_key_are_named_too(
     ]
 
 
-def answered(lines: list[dict[str, object]]) -> list[dict[str, object]]:
+def answered(lines: Sequence[MutableMapping[str, Any]]) -> list[MutableMapping[str, Any]]:
     return [line for line in lines if line["event"] == "answered"]
