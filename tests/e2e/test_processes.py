@@ -1,8 +1,10 @@
 """The real command line as real processes: one data folder, killed without mercy, stopped politely, looked into."""
 
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -41,7 +43,7 @@ class Installation:
         return f"http://127.0.0.1:{self.port}"
 
     def start(
-        self, *arguments: str, output: int | None = None, typed: int = subprocess.DEVNULL
+        self, *arguments: str, output: int | None = None, typed: int = subprocess.DEVNULL, **settings: str
     ) -> "subprocess.Popen[str]":
         """Start `soko` with these arguments, as the leader of a session, like a shell's foreground job."""
         ours = {
@@ -56,7 +58,8 @@ class Installation:
                 "SOKO_DATA_DIR": str(self.folder / "data"),
                 "SOKO_PORT": str(self.port),
                 "SOKO_LOG_FORMAT": "json",
-            },
+            }
+            | settings,
             start_new_session=True,
             stdin=typed,
             stdout=output,
@@ -64,9 +67,9 @@ class Installation:
             text=True,
         )
 
-    def run(self, *arguments: str, typed: str = "") -> tuple[int, str]:
+    def run(self, *arguments: str, typed: str = "", **settings: str) -> tuple[int, str]:
         """Run a command to its end and return its exit status and what it said."""
-        process = self.start(*arguments, output=subprocess.PIPE, typed=subprocess.PIPE)
+        process = self.start(*arguments, output=subprocess.PIPE, typed=subprocess.PIPE, **settings)
         said, _ = process.communicate(typed, timeout=READY_WITHIN_S)
         return process.returncode, said
 
@@ -149,6 +152,9 @@ def test_what_was_answered_survives_a_kill_and_ctrl_c_leaves_nothing_behind(inst
         second.stdout.close()
 
     with installation.serving() as server, httpx.Client(base_url=installation.url, trust_env=False) as client:
+        status, said = installation.run("run")
+        lock = f"another server runs on {installation.folder / 'data'}; stop it first, or name another folder"
+        assert (status, said) == (2, f"SOKO_DATA_DIR: {lock}\n")
         for number in range(registered):
             known = {"username": f"member-{number}", "password": PASSWORD}
             assert client.post("/api/auth/login", json=known).status_code == 200
@@ -166,3 +172,43 @@ def test_what_was_answered_survives_a_kill_and_ctrl_c_leaves_nothing_behind(inst
     assert (status, said.splitlines()[-1]) == (0, "The books are sound."), said
     assert installation.run(*create, typed=f"{PASSWORD}\n")[0] == 2
     assert installation.processes() == []
+    assert_logs_are_traced_and_tell_no_secret((installation.folder / "server.log").read_text())
+
+
+def assert_logs_are_traced_and_tell_no_secret(log: str) -> None:
+    """Check every line of JSON; the others are what is shown to the person who starts the server."""
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    assert len([line for line in lines if line["event"] == "answered"]) > 50
+    assert all(re.fullmatch(r"none|[A-Za-z0-9._-]{8,64}", line["trace_id"]) for line in lines)
+    assert all(line["trace_id"] != "none" for line in lines if line["event"] == "answered")
+    told = "\n".join(line for line in log.splitlines() if line.startswith("{"))
+    for secret in (PASSWORD, "member-0", "@example.test", "eyJ", "Bearer"):
+        assert secret not in told
+    assert "Traceback" not in log
+
+
+def test_a_port_that_is_taken_a_folder_that_cannot_be_written_and_wrong_settings_are_one_line_each(
+    installation: Installation,
+) -> None:
+    with socket.create_server(("127.0.0.1", installation.port)):
+        taken = f"cannot listen on 127.0.0.1:{installation.port} (Address already in use); name another port"
+        assert installation.run("run") == (2, f"SOKO_PORT: {taken}\n")
+    file = installation.folder / "file"
+    file.touch()
+    nowhere = installation.run("run", SOKO_DATA_DIR=str(file / "data"))
+    assert nowhere == (
+        2,
+        f"SOKO_DATA_DIR: cannot write to {file / 'data'} (Not a directory); name another folder\n",
+    )
+    status, said = installation.run("run", SOKO_ENVIRONMENT="production", SOKO_PORT="many", DEBUG="on")
+    assert status == 2
+    assert [line.partition(":")[0] for line in said.splitlines()] == [
+        "SOKO_PORT",
+        "SECRET_KEY",
+        "DEBUG",
+        "DATABASE_URL",
+        "LIPANA_BASE_URL, LIPANA_API_KEY, LIPANA_CALLBACK_SECRET",
+        "EMAIL_HOST",
+        "SOKO_PUBLIC_URL",
+        "ALLOWED_HOSTS",
+    ]

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 from uuid import UUID
 
 from taskiq import InMemoryBroker
@@ -12,21 +11,6 @@ DELIVER = "outbox.deliver"
 
 AT_ONCE = 4
 """Deliveries of one process at the same time: well below its pool, so that requests find connections."""
-
-
-class DeliveryBroker(Protocol):
-    """Carries ids from the relay to whoever delivers. Promises: `send` returns soon; an id may get lost or doubled."""
-
-    @property
-    def room(self) -> int:
-        """How many more ids it takes now."""
-        ...
-
-    async def send(self, message_id: UUID) -> None: ...
-
-    async def wait_for_room(self) -> None:
-        """Return once there is room."""
-        ...
 
 
 class InProcessBroker:

@@ -2,12 +2,28 @@
 
 import asyncio
 import contextlib
+from typing import Protocol
+from uuid import UUID
 
 from infrastructure.postgres.core.outbox import PostgresOutbox
-from infrastructure.queue.broker import DeliveryBroker
 
 POLL_S = 0.25
 """How long a message waits at most that another process wrote, or that is due again."""
+
+
+class DeliveryBroker(Protocol):
+    """Carries ids from the relay to whoever delivers. Promises: `send` returns soon; an id may get lost or doubled."""
+
+    @property
+    def room(self) -> int:
+        """How many more ids it takes now."""
+        ...
+
+    async def send(self, message_id: UUID) -> None: ...
+
+    async def wait_for_room(self) -> None:
+        """Return once there is room."""
+        ...
 
 
 class OutboxRelay:

@@ -1,6 +1,7 @@
 """The command line, `soko`: the server, its parts, and what an operator does by hand."""
 
 import asyncio
+import contextlib
 import signal
 import sys
 from collections.abc import Coroutine
@@ -15,6 +16,7 @@ from application.core.audit.trail import Progress as TrailProgress
 from application.core.audit.trail import TrailProof
 from application.core.ledger.proof import LedgerProof, Progress
 from domain.core.kernel.errors import DomainError
+from infrastructure.local.data_folder import DataFolderRefused, one_server_on, require_writable
 from infrastructure.local.postgres import PostgresUnavailable
 from interface.bootstrap.demo_people import ADMINISTRATOR
 from interface.bootstrap.settings import Settings, SettingsRefused, read_settings
@@ -148,20 +150,23 @@ app.add_typer(ledger_commands(_prove), name="ledger")
 
 
 def _serve(*, worker: bool, scheduler: bool, everything: bool) -> None:
-    from interface.bootstrap.announcement import announce
-    from interface.bootstrap.runtime import database_of, serve
-
     settings = _prepare()
+    require_writable(settings.data_path)
     is_embedded = everything and settings.embedded_worker
-    with database_of(settings) as url:
-        is_working, is_planning = worker and is_embedded, scheduler and is_embedded
-        _finish(serve(settings, url, worker=is_working, scheduler=is_planning, on_start=announce))
+    with one_server_on(settings.data_path) if everything else contextlib.nullcontext():
+        from interface.bootstrap.announcement import announce  # after what may refuse to start: they take seconds
+        from interface.bootstrap.runtime import database_of, serve
+
+        with database_of(settings) as url:
+            is_working, is_planning = worker and is_embedded, scheduler and is_embedded
+            _finish(serve(settings, url, worker=is_working, scheduler=is_planning, on_start=announce))
 
 
 def _work(*, worker: bool, scheduler: bool) -> None:
     from interface.bootstrap.runtime import database_of, work
 
     settings = _prepare()
+    require_writable(settings.data_path)
     with database_of(settings) as url:
         _finish(work(settings, url, worker=worker, scheduler=scheduler))
 
@@ -171,6 +176,8 @@ def _prepare() -> Settings:
 
     settings = read_settings()
     configure_logs(settings)
+    if not settings.database_url:
+        require_writable(settings.data_path)
     return settings
 
 
@@ -190,6 +197,8 @@ def main() -> None:
         app()
     except (SettingsRefused, PostgresUnavailable) as error:
         sys.exit(_say(str(error)))
+    except DataFolderRefused as error:
+        sys.exit(_say(f"SOKO_DATA_DIR: {error}"))
     except DomainError as error:
         sys.exit(_say(str(error) or (type(error).__doc__ or "").strip()))
 

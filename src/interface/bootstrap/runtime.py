@@ -47,7 +47,6 @@ from infrastructure.postgres.core.wallet_queries import PostgresWalletQueries
 from infrastructure.postgres.core.withdrawals import PostgresWithdrawalQueries
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.migrations import Migrations, head_of
-from infrastructure.queue.broker import InProcessBroker
 from infrastructure.queue.delivery import DeliverMessage
 from infrastructure.queue.jobs import JobRunner, Scheduler
 from infrastructure.queue.relay import OutboxRelay
@@ -141,6 +140,9 @@ class Runtime:
             continue
 
     async def _relay(self, stop: asyncio.Event) -> None:
+        # taskiq brings aiohttp with it: a tenth of the start, for nothing where only requests are answered
+        from infrastructure.queue.broker import InProcessBroker
+
         outbox = PostgresOutbox(self.database, self.adapters.clock)
         broker = InProcessBroker(DeliverMessage(outbox, self.subscriptions))
         await broker.start()
