@@ -249,6 +249,7 @@ FORGED: dict[str, str] = {
 @pytest.mark.parametrize("token", FORGED.values(), ids=FORGED.keys())
 @pytest.mark.parametrize("remembered_max", [0, 16])
 def test_a_forged_token_is_refused_also_when_the_real_one_is_remembered(token: str, remembered_max: int) -> None:
+    """Goal A4."""
     tokens = hs256_tokens(previous_key="an older signing key, thirty-two bytes", remembered_max=remembered_max)
     tokens.read(signed(), now=NOON)
     for _ in range(2):

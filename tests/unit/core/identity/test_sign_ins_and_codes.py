@@ -75,6 +75,7 @@ def test_a_token_of_the_future_is_not_valid() -> None:
 
 
 def test_a_thousand_families_played_at_random_keep_one_live_successor() -> None:
+    """Goal A1, the rules alone."""
     chance = random.Random(7)
     for _ in range(1_000):
         sign_in, now, used_at = a_sign_in(), NOON, {}
