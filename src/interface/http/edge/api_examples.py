@@ -109,6 +109,7 @@ BY_REQUEST: Mapping[str, object] = {
     "LipanaCallbackInput": {"reference": "SOKO-7K2M9QXR", "status": "SUCCESS", "amount": 1500, "phone": "254712345678"},
     "LoginBody": {"username": "amina", "password": PASSWORD},
     "LogoutBody": {"refresh": TOKEN},
+    "RejectSubmissionBody": {"reason": "Cite two sources.", "outcome": "changes"},
     "ResetConfirmBody": {"email": "amina@example.com", "code": "482913", "new_password": PASSWORD},
     "SokoCallbackInput": {"transaction_reference": "SOKO-7K2M9QXR", "status": "SUCCESS"},
     "VerifyBody": {"email": "amina@example.com", "code": "482913"},

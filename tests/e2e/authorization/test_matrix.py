@@ -1,0 +1,113 @@
+"""The authorization matrix, played: every cell of every operation, and nothing written where somebody is denied."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.e2e.authorization.matrix import FORBIDDEN, HIDDEN, MATRIX, NOTHING, UNSIGNED, YES, Row
+from tests.e2e.authorization.world import ACTORS, NOBODY, PDF, World, open_world
+from tests.e2e.market import PASSWORD, Market
+
+SAME_HANDLER = re.compile(r"(By(Put|Patch))?(At[A-Z].*)?$")
+DENIALS = {401, 403, 404}
+REGISTRATIONS = ("register", "registerAdministrator", "registerMember", "registerStudent", "signUp")
+
+
+@pytest.fixture
+async def world(market: Market, database_dsn: str) -> AsyncIterator[World]:
+    owner = await asyncpg.connect(database_dsn)
+    yield await open_world(market, owner)
+    await owner.close()
+
+
+def name_of(operation: dict[str, Any]) -> str:
+    """Return under which name an operation stands in the matrix."""
+    return SAME_HANDLER.sub("", operation["operationId"])
+
+
+def target_of(world: World, row: Row, actor: str, target: str) -> str:
+    """Return the id of what a cell is about."""
+    if target == "none" or row.kind is None:
+        return "nothing.has.this_name" if row.kind in {"job", "policy"} else str(NOBODY)
+    pairs = world.things[row.kind]
+    own, other = pairs.get(actor) or (None, next(iter(pairs.values()))[1])
+    if target == "own" and own is None:  # who may never do it, whosever it is, need not own one
+        assert row.cells[actor][target] == FORBIDDEN, (row.kind, actor)
+    return own if target == "own" and own is not None else other
+
+
+def body_of(name: str, example: Any, thing: str) -> Any:
+    """Return what to send: the example of the document, about the target."""
+    newcomer = {"email": "new@example.test"} | ({"username": "newcomer"} if "username" in (example or {}) else {})
+    return {
+        "logIn": {"username": "makena", "password": PASSWORD},
+        "logInAsAdministrator": {"username": "abdi", "password": PASSWORD},
+        "changePassword": {"old_password": "not it", "new_password": PASSWORD + "8"},
+        "blockUser": {"user_id": thing},
+        "releasePayment": {"assignment": thing},
+        "administerUser": {"is_verified": True},
+        **{one: (example or {}) | newcomer for one in REGISTRATIONS},
+    }.get(name, example)
+
+
+async def send(
+    world: World, actor: str, method: str, path: str, operation: dict[str, Any], thing: str
+) -> httpx.Response:
+    market, person, name = world.market, world.actor(actor), name_of(operation)
+    address = re.sub(r"\{\w+\}", thing, path)
+    parameters = {one["name"]: "2026-03-01" for one in operation.get("parameters", ()) if one["name"] == "date"}
+    headers = {} if person is None else market.headers(person)
+    if name == "submitWork":
+        return await market.send_form(person, address, {"assignment": thing}, ("file", "essay.pdf", PDF))
+    if name == "refreshTokens":
+        body: Any = {"refresh": world.refresh}
+    else:
+        content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+        body = body_of(name, content.get("example"), thing)
+    sent = None if body is None else json.dumps(body)
+    typed = {} if body is None else {"content-type": "application/json"}
+    return await market.http.request(method, address, content=sent, params=parameters, headers=headers | typed)
+
+
+async def test_every_operation_has_a_row_and_every_row_an_operation(market: Market) -> None:
+    document = (await market.http.get("/api/schema")).json()
+    named = {name_of(operation) for methods in document["paths"].values() for operation in methods.values()}
+    assert sorted(named - MATRIX.keys()) == []
+    assert sorted(MATRIX.keys() - named) == []
+    for row in MATRIX.values():
+        assert row.cells.keys() == set(ACTORS)
+
+
+async def test_every_cell_is_met_and_a_denial_changes_nothing(world: World) -> None:
+    wrong: list[str] = []
+    played = 0
+    at_rest = await world.print_of_all()
+    for method, path, operation in world.operations():
+        row = MATRIX[name_of(operation)]
+        for actor, cells in row.cells.items():
+            for target, expected in cells.items():
+                if expected == NOTHING:
+                    continue
+                reply = await send(world, actor, method, path, operation, target_of(world, row, actor, target))
+                met = str(reply.status_code) if reply.status_code in DENIALS else YES
+                where = f"{method} {path} as {actor}, {target}"
+                played += 1
+                if met != expected:
+                    wrong.append(f"{where}: {expected} expected, {reply.status_code} met: {reply.text[:200]}")
+                if expected != YES and await world.print_of_all() != at_rest:
+                    wrong.append(f"{where}: denied, and something was written")
+                if reply.status_code >= 500 or reply.status_code in {400, 405, 413, 415}:
+                    wrong.append(f"{where}: {reply.status_code} {reply.text[:200]}")
+                if (expected == UNSIGNED) != ("www-authenticate" in reply.headers):
+                    wrong.append(f"{where}: WWW-Authenticate does not go with {reply.status_code}")
+                if expected == HIDDEN and "amina" in reply.text:
+                    wrong.append(f"{where}: the denial tells of somebody")
+                if method != "GET" and await world.print_of_all() != at_rest:
+                    await world.put_back()
+    assert not wrong, "\n".join(wrong)
+    assert played > 700

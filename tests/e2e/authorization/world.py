@@ -1,0 +1,182 @@
+"""A small world in which everybody has something of everything, and which can be put back as it was.
+
+Two students, two writers, two administrators and two plain members; of each pair the first is the one who acts.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+
+from infrastructure.postgres.core.revocations import PostgresRevocations
+from tests.e2e.market import PASSWORD, Market, Person
+
+NOBODY = UUID("0195f3a0-7c00-7000-8000-00000000dead")
+PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
+ACTORS = ("anonymous", "member", "student", "writer", "admin")
+PAIRS = {
+    "member": ("mwangi", "makena"),
+    "student": ("amina", "brian"),
+    "writer": ("wanjiru", "wafula"),
+    "admin": ("achieng", "abdi"),
+}
+
+
+@dataclass(slots=True)
+class World:
+    market: Market
+    document: dict[str, Any]
+    owner: "asyncpg.Connection[asyncpg.Record]"
+    """Whoever owns the database: the server itself may not touch the history."""
+    people: dict[str, tuple[Person, Person]] = field(default_factory=dict)
+    things: dict[str, dict[str, tuple[str | None, str]]] = field(default_factory=dict)
+    """Of each kind, for each actor: what is his own, and what is another's."""
+    refresh: str = ""
+    """A refresh token that was not used yet."""
+    tables: list[str] = field(default_factory=list)
+
+    def actor(self, name: str) -> Person | None:
+        return None if name == "anonymous" else self.people[name][0]
+
+    def operations(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Yield method, path and operation of everything in the document."""
+        for path, methods in self.document["paths"].items():
+            for method, operation in methods.items():
+                yield method.upper(), path, operation
+
+    async def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """Return every row of every table."""
+        return {
+            table: [dict(row) for row in await self.owner.fetch(f"SELECT * FROM {table} ORDER BY {table}::text")]
+            for table in self.tables
+        }
+
+    async def print_of_all(self) -> str:
+        """Return a text that changes when any row does."""
+        parts = [f"SELECT '{table}' AS t, {table}::text AS r FROM {table}" for table in self.tables]
+        both = " UNION ALL ".join(parts)
+        return str(
+            await self.owner.fetchval(f"SELECT md5(string_agg(t || r, chr(10) ORDER BY t, r)) FROM ({both}) AS a")
+        )
+
+    async def keep(self) -> None:
+        """Remember every row as it is."""
+        self.tables = [
+            row["tablename"]
+            for row in await self.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        ]
+        await self.owner.execute("CREATE SCHEMA kept")
+        for table in self.tables:
+            await self.owner.execute(f"CREATE TABLE kept.{table} AS TABLE public.{table}")
+
+    async def put_back(self) -> None:
+        """Make every row what it was, past the guards of the history."""
+        deletes = "".join(f"DELETE FROM public.{table};" for table in self.tables)
+        inserts = "".join(f"INSERT INTO public.{table} SELECT * FROM kept.{table};" for table in self.tables)
+        await self.owner.execute(f"BEGIN; SET LOCAL session_replication_role = replica; {deletes}{inserts} COMMIT")
+        self.market.mailer.sent.clear()
+        revocations = self.market.adapters.revocations
+        assert isinstance(revocations, PostgresRevocations)
+        revocations._families.clear()  # the process remembers them beside the rows
+        revocations._epochs.clear()
+
+
+async def made(reply: httpx.Response) -> dict[str, Any]:
+    assert reply.status_code in {200, 201}, reply.text
+    return dict(reply.json())
+
+
+async def open_world(market: Market, owner: "asyncpg.Connection[asyncpg.Record]") -> World:
+    """Register everybody and have them do what gives each something of each kind."""
+    world = World(market, (await market.http.get("/api/schema")).json(), owner)
+    for number, (role, names) in enumerate(PAIRS.items()):
+        roles = [] if role == "member" else [role]
+        first, second = [await market.register(name, *roles) for name in names]
+        world.people[role] = (first, second)
+        await market.top_up(first, 5000, f"071200000{number}")
+        await market.top_up(second, 5000, f"071200001{number}")
+    for number, writer in enumerate(world.people["writer"]):
+        await market.buy_plan(writer, "P5", f"072200000{number}")
+    admin = world.people["admin"][0]
+    tasks: dict[str, tuple[str, str]] = {}
+    for kind in ("task_pending", "task_open", "task_held", "task_done"):
+        pair = [await post_task(market, student, kind) for student in world.people["student"]]
+        tasks[kind] = (pair[0], pair[1])
+        for task, writer in zip(pair, world.people["writer"], strict=True):
+            if kind != "task_pending":
+                await made(await market.post(admin, f"/api/admin/assignments/{task}/approve", {}))
+            if kind in {"task_held", "task_done"}:
+                await made(await market.post(writer, f"/api/tasks/{task}/claim"))
+            if kind == "task_done":
+                await made(await submit(market, writer, task))
+    for kind, (first_task, second_task) in tasks.items():
+        world.things[kind] = {
+            "student": (first_task, second_task),
+            "writer": (first_task if kind in {"task_held", "task_done"} else None, second_task),
+        }
+    done = tasks["task_done"]
+    subs = [await market.value("SELECT id::text FROM submissions WHERE task_id = $1", UUID(task)) for task in done]
+    files = [
+        (await market.get(student, f"/api/assignments/{task}")).json()["files"][0]["id"]
+        for student, task in zip(world.people["student"], tasks["task_pending"], strict=True)
+    ]
+    world.things["submission"] = {"student": (subs[0], subs[1]), "writer": (subs[0], subs[1])}
+    world.things["file"] = {"student": (files[0], files[1])}
+    for kind, table, whose in (
+        ("notice", "notices", "recipient"),
+        ("device", "sign_ins", "account_id"),
+        ("payment", "payment_intents", "payer_id"),
+    ):
+        column = "reference" if kind == "payment" else "id"
+        world.things[kind] = {}
+        for role, pair_of_people in world.people.items():
+            found = [
+                await market.value(
+                    f"SELECT {column}::text FROM {table} WHERE {whose} = $1 ORDER BY 1 LIMIT 1", person.id
+                )
+                for person in pair_of_people
+            ]
+            world.things[kind][role] = (found[0], found[1])
+    world.things["person"] = {role: (str(pair[0].id), str(pair[1].id)) for role, pair in world.people.items()}
+    world.things["withdrawal"] = {}
+    for role, pair_of_people in world.people.items():
+        asked = [
+            await made(
+                await market.post(
+                    person, "/api/withdrawals/request", {"amount": 500, "destination": {"phone": "0712345678"}}
+                )
+            )
+            for person in pair_of_people
+        ]
+        world.things["withdrawal"][role] = (asked[0]["id"], asked[1]["id"])
+    short = await market.post(world.people["member"][0], "/api/wallet/topup", {"amount": 700, "phone": "0733000000"})
+    await market.lipana({"reference": (await made(short))["reference"], "status": "SUCCESS", "amount": 699})
+    await market.drain()
+    case = await market.value("SELECT id::text FROM payment_cases LIMIT 1")
+    assert case is not None
+    world.things["case"] = {"admin": (None, case)}
+    world.things["job"] = {"admin": (None, "assignments.expire_claims")}
+    policies = (await market.get(admin, "/api/admin/policies")).json()["results"]
+    world.things["policy"] = {"admin": (None, policies[0]["name"])}
+    body = {"username": "makena", "password": PASSWORD}
+    world.refresh = (await made(await market.post(None, "/api/auth/login", body)))["refresh"]
+    await market.drain()
+    await world.keep()
+    return world
+
+
+async def post_task(market: Market, student: Person, title: str) -> str:
+    reply = await market.send_form(
+        student,
+        "/api/assignments",
+        {"title": title, "description": "900 words", "budget": "500.00"},
+        ("files", "brief.pdf", PDF),
+    )
+    return str((await made(reply))["id"])
+
+
+async def submit(market: Market, writer: Person, task: str) -> httpx.Response:
+    return await market.send_form(writer, "/api/submissions", {"assignment": task}, ("file", "essay.pdf", PDF))
