@@ -314,6 +314,8 @@ async def test_approving_twice_and_releasing_at_once_pays_once(stage: Stage) -> 
     assert len({reply.json()["release"]["id"] for reply in replies}) == 1
     assert sum(reply.status_code == 201 for reply in replies) <= 1
     assert await stage.market.value("SELECT count(*) FROM releases") == 1
+    paid = await stage.market.rows("SELECT reference FROM ledger_transfers WHERE reference LIKE '%:release'")
+    assert [row["reference"] for row in paid] == [f"task:{task}:release"]
     assert await stage.points() == 5
     assert await stage.market.wallet(stage.writer) == 1190_00
     assert await stage.market.balance("revenue:fees") == 210_00
@@ -427,3 +429,34 @@ async def test_two_payments_for_a_plan_at_once_are_one(stage: Stage) -> None:
     assert len({reply.json()["reference"] for reply in replies}) == 1
     pending = await stage.market.value("SELECT count(*) FROM writer_subscriptions WHERE state = 'pending'")
     assert (pending, await stage.market.value("SELECT count(*) FROM payment_attempts")) == (1, 1)
+
+
+_COPY = "INSERT INTO {0} SELECT (jsonb_populate_record(t, jsonb_build_object('id', gen_random_uuid()))).* FROM {0} AS t"
+
+
+async def test_the_database_itself_refuses_what_the_locks_prevent(stage: Stage, database_dsn: str) -> None:
+    """The last guards: a second claim, release, payment or transfer, a negative counter, a claim without its writer."""
+    await stage.pay_in(1000)
+    await stage.completed(budget=1000)
+    await stage.claimed()
+    await stage.done(
+        stage.market.post(stage.writer, "/api/subscriptions/pay", {"plan": "P2", "phone": "0722000111"}), 201
+    )
+    guards = {
+        f"{_COPY.format('claims')} WHERE ended_at IS NULL": "uq_claims_task_active",
+        _COPY.format("releases"): "uq_releases_task",
+        f"{_COPY.format('writer_subscriptions')} WHERE state = 'pending'": "uq_writer_subscriptions_pending",
+        f"{_COPY.format('ledger_transfers')} WHERE reference LIKE '%:release'": "uq_ledger_transfers_reference",
+        "UPDATE writers SET used = -1": "ck_writers_used",
+        "UPDATE writers SET open_claims = -1": "ck_writers_open_claims",
+        "UPDATE tasks SET claim_id = NULL WHERE status = 'IN_PROGRESS'": "ck_tasks_claimed",
+    }
+    connection = await asyncpg.connect(database_dsn)
+    refused_by = {}
+    for statement in guards:
+        try:
+            await connection.execute(statement)
+        except asyncpg.IntegrityConstraintViolationError as error:
+            refused_by[statement] = error.constraint_name
+    await connection.close()
+    assert refused_by == guards
