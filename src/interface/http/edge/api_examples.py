@@ -10,7 +10,7 @@ from typing import Any
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIwMTk1ZjNhMCJ9.c2lnbmF0dXJl"  # noqa: S105 - made up
 PASSWORD = "Tall-trees-7"  # noqa: S105 - made up
-MOMENT = "2026-03-02T08:00:00Z"
+MOMENT = "2026-03-09T08:00:00Z"
 
 BY_NAME: Mapping[str, tuple[object, ...]] = {
     "FileBody.name": ("essay.pdf",),
@@ -145,15 +145,14 @@ class Examples:
     def of(self, schema: Mapping[str, Any], name: str = "", owner: str = "") -> object:
         """Return an example of a schema, for a field of that name of an object of that title."""
         schema = self._resolved(schema)
-        if schema.get("title") in BY_REQUEST:
-            return BY_REQUEST[schema["title"]]
         kinds = [self._resolved(kind) for kind in schema.get("anyOf", schema.get("oneOf", [schema]))]
         for sample in BY_NAME.get(f"{owner}.{name}", BY_NAME.get(name, ())):
             if any(_fits(sample, kind) for kind in kinds):
                 return sample
         kinds = [kind for kind in kinds if kind.get("type") != "null"] or kinds
         kind = next((kind for kind in kinds if kind.get("type") == "object"), kinds[0])
-        return self._of_kind(kind, name)
+        title = kind.get("title")
+        return BY_REQUEST[title] if title in BY_REQUEST else self._of_kind(kind, name)
 
     def _of_kind(self, schema: Mapping[str, Any], name: str) -> object:
         found: object = schema.get("default")
