@@ -296,16 +296,16 @@ async def test_money_that_came_too_late_goes_to_the_wallet_and_may_buy_the_plan(
 
 
 async def test_the_money_of_a_purchase_that_another_replaced_goes_to_the_wallet(market: Market) -> None:
-    """The first prompt was declined, a second plan was asked for, and then the first one came through after all."""
+    """The first prompt stayed unanswered, another plan was bought, and then the first one came through after all."""
     market.gateway.script("+254722000111", SimulatedOutcome.NO_ANSWER)
-    first = await market.buy("P2")
+    first = await market.buy("P5")
     market.wait(minutes=15)  # its life is over; no sweep has seen it yet
-    await market.fund(WRITER, kes(648))
-    await market.buy("P5", method="wallet")
+    await market.fund(WRITER, kes(259))
+    await market.buy("P2", method="wallet")
     assert market.wallet(WRITER) == kes(0)
     await market.pay(first)
-    assert (runs(market).plan, market.wallet(WRITER)) == (Plan.P5, kes(259))
-    assert states(market) == [(Plan.P2, SubscriptionState.FAILED), (Plan.P5, SubscriptionState.ACTIVE)]
+    assert (runs(market).plan, market.wallet(WRITER)) == (Plan.P2, kes(648))
+    assert states(market) == [(Plan.P5, SubscriptionState.FAILED), (Plan.P2, SubscriptionState.ACTIVE)]
 
 
 async def test_money_for_a_plan_below_the_one_that_runs_by_now_goes_to_the_wallet(market: Market) -> None:
