@@ -135,6 +135,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("blocker_id", "blocked_id", name="uq_blocks_pair"),
     )
     op.create_index("ix_blocks_blocked", "blocks", ["blocked_id", "blocker_id"], unique=False)
+    op.create_index("ix_blocks_blocker", "blocks", ["blocker_id", "id"], unique=False)
     op.create_table(
         "earnings_holds",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -1010,6 +1011,7 @@ def downgrade() -> None:
         "ix_earnings_holds_due", table_name="earnings_holds", postgresql_where="released_at IS NULL AND NOT is_frozen"
     )
     op.drop_table("earnings_holds")
+    op.drop_index("ix_blocks_blocker", table_name="blocks")
     op.drop_index("ix_blocks_blocked", table_name="blocks")
     op.drop_table("blocks")
     op.drop_table("audit_unsealed")

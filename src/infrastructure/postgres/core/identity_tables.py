@@ -110,6 +110,7 @@ blocks = Table(
     CheckConstraint("blocker_id <> blocked_id", name="another"),
     UniqueConstraint("blocker_id", "blocked_id", name="uq_blocks_pair"),
     Index("ix_blocks_blocked", "blocked_id", "blocker_id"),
+    Index("ix_blocks_blocker", "blocker_id", "id"),
 )
 
 socket_tickets = Table(

@@ -1,0 +1,143 @@
+"""Every list reads a page and no more, whichever page it is: its plan starts at the edge and is in order already.
+
+The plans are those that PostgreSQL makes without looking at values, on a server that would rather do anything than
+sort, read a whole table or hash: where it does so all the same, no index gives the list its order.
+"""
+
+import importlib
+import json
+import pkgutil
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+import infrastructure.postgres.assignments.queries
+import infrastructure.postgres.core.audit
+from infrastructure.postgres.core.audit import _list_by
+from infrastructure.postgres.keyset import KeysetList
+from infrastructure.postgres.statements import Statement
+
+EXPLAIN = """
+CREATE FUNCTION pg_temp.plan_of(query text) RETURNS json LANGUAGE plpgsql AS $$
+    DECLARE found json;
+    BEGIN
+        EXECUTE 'EXPLAIN (GENERIC_PLAN, FORMAT JSON) ' || query INTO found;
+        RETURN found;
+    END
+$$
+"""
+UNWANTED = ("seqscan", "sort", "incremental_sort", "bitmapscan", "hashjoin", "mergejoin", "hashagg", "material")
+DRIVING = frozenset({"Outer", "Subquery", "Member"})
+EQUALITY = re.compile(r"\((\w+) = \(?\$")
+FEW_ROWS = frozenset(
+    {
+        ("ix_tasks_student", "status"),  # of one person's tasks
+        ("ix_tasks_worker", "status"),
+        ("ix_notices_recipient", "category"),
+        ("ix_payment_cases_open", "kind"),  # what administrators have not looked at yet
+        ("pk_accounts", "is_active"),  # the search of administrators, in all columns at once
+    }
+)
+"""Where rows are read and left out because they have another value: of each index the columns it does without."""
+
+FOLDERS = (infrastructure.postgres.core.audit, infrastructure.postgres.assignments.queries)
+
+
+def _inside(name: str, value: object) -> Iterator[tuple[str, KeysetList]]:
+    if isinstance(value, KeysetList):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _inside(f"{name}[{key}]", each)
+    elif isinstance(value, tuple):
+        for number, each in enumerate(value):
+            yield from _inside(f"{name}[{number}]", each)
+
+
+def _all_lists() -> dict[str, KeysetList]:
+    found: dict[str, KeysetList] = {}
+    for neighbour in FOLDERS:
+        assert neighbour.__file__ is not None
+        package = neighbour.__name__.rpartition(".")[0]
+        for module in pkgutil.iter_modules([str(Path(neighbour.__file__).parent)]):
+            for name, value in vars(importlib.import_module(f"{package}.{module.name}")).items():
+                found.update(_inside(f"{package.rpartition('.')[2]}.{module.name}.{name}", value))
+    for names in ((), ("wanted_target",), ("wanted_actor",), ("wanted_action",)):
+        found[f"core.audit{list(names)}"] = _list_by(frozenset(names))
+    return found
+
+
+LISTS = _all_lists()
+
+
+@pytest.fixture
+async def planner(database_url: str) -> Any:
+    connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
+    await connection.execute(EXPLAIN)
+    for way in UNWANTED:
+        await connection.execute(f"SET enable_{way} = off")
+    yield connection
+    await connection.close()
+
+
+async def _plan(planner: asyncpg.Connection, statement: Statement) -> dict[str, Any]:
+    plan: dict[str, Any] = json.loads(await planner.fetchval("SELECT pg_temp.plan_of($1)", statement.sql))[0]["Plan"]
+    return plan
+
+
+def _faults(node: Mapping[str, Any], *, is_page: bool = False) -> Iterator[str]:
+    """Yield what reads more than a page. Above a LIMIT, and for each row of a page, there is only a page to read."""
+    kind = node["Node Type"]
+    if kind == "Seq Scan":
+        yield f"reads all of {node['Relation Name']}"
+    if kind in {"Sort", "Incremental Sort", "Aggregate", "Unique"} and not is_page:
+        yield f"{kind} of more than a page"
+    for inner in node.get("Plans", ()):
+        is_per_row = inner["Parent Relationship"] in {"SubPlan", "Inner"}
+        yield from _faults(inner, is_page=is_page or is_per_row or inner["Node Type"] == "Limit")
+
+
+def _scans(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the scans that give the list its rows, from which the page is cut; not what is looked up for each row."""
+    inner = [each for each in node.get("Plans", ()) if each["Parent Relationship"] in DRIVING]
+    for each in inner:
+        yield from _scans(each)
+    if not inner and "Relation Name" in node:
+        yield node
+
+
+def _edge_faults(plan: Mapping[str, Any], edge: str) -> Iterator[str]:
+    if not any(_names(edge, scan.get("Index Cond", "")) for scan in _scans(plan)):
+        yield "does not start at the edge"
+
+
+def _filter_faults(plan: Mapping[str, Any]) -> Iterator[str]:
+    for scan in _scans(plan):
+        for column in EQUALITY.findall(scan.get("Filter", "")):
+            if (scan["Index Name"], column) not in FEW_ROWS:
+                yield f"skips rows of {scan['Index Name']} by {column}"
+
+
+def _names(parameter: str, condition: str) -> bool:
+    return parameter in condition.replace("(", " ").replace(")", " ").split()
+
+
+def test_there_are_lists() -> None:
+    assert len(LISTS) > 20
+
+
+async def test_a_list_reads_a_page_and_starts_at_its_edge(planner: asyncpg.Connection) -> None:
+    faults = {}
+    for name, each in LISTS.items():
+        for statement in (each._first, each._after, each._before):
+            plan = await _plan(planner, statement)
+            found = [*_faults(plan), *_filter_faults(plan)]
+            if "edge" in statement.names:
+                found += _edge_faults(plan, f"${1 + statement.names.index('edge')}")
+            if found:
+                faults[name] = found
+    assert faults == {}
