@@ -80,7 +80,7 @@ def casings(name: str) -> set[str]:
 
 def extras(names: set[str], asked: set[str], world: World) -> dict[str, object]:
     """Return every field that is not asked for, in every casing, flat and nested."""
-    flat = {cased: tempting(name, world) for name in sorted(names - asked) for cased in sorted(casings(name) - asked)}
+    flat = {cased: tempting(name, world) for name in sorted(names) for cased in sorted(casings(name) - asked)}
     plain = {name: tempting(name, world) for name in sorted(names)}
     return flat | {name: plain for name in ELSEWHERE if name not in asked}
 
