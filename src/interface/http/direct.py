@@ -96,7 +96,8 @@ class Call:
         try:
             for extractor in self.extractors:
                 await extractor(values, request)
-        except SerializationException as error:
+        except (SerializationException, UnicodeDecodeError, RecursionError) as error:
+            # the last two are of JSON under another content type, which the edge does not look into
             raise ClientException(str(error)) from error
         if values.get("data") is Empty:
             del values["data"]

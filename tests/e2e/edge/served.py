@@ -30,13 +30,11 @@ class Served:
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port)
 
-    async def send(self, raw: bytes, *, ends: bool = True) -> RawReply:
-        """Send bytes, and no more after them, and return the reply."""
+    async def send(self, raw: bytes) -> RawReply:
+        """Send bytes and return the reply; the connection stays open, as uvicorn drops who has closed half of it."""
         reader, writer = await self.connect()
         try:
             writer.write(raw)
-            if ends and writer.can_write_eof():
-                writer.write_eof()
             return await read_reply(reader)
         except ConnectionError:
             return RawReply(0, {}, b"")

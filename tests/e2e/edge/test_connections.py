@@ -56,7 +56,7 @@ async def test_clients_that_hang_up_leave_no_connection_and_no_transaction_behin
     for _ in range(CUT_REQUESTS // 25):
         await asyncio.gather(*(cut() for _ in range(25)))
     await until_at_rest(market, owner)
-    assert (await server.send(login("pupil"), ends=False)).status == 200
+    assert (await server.send(login("pupil"))).status == 200
 
 
 async def until_at_rest(market: Market, owner: asyncpg.Connection) -> None:
