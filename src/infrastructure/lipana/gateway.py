@@ -73,6 +73,9 @@ DESCRIPTION_LENGTH_MAX: Final = 13
 RETRY_AFTER_S_MAX: Final = 300
 """The longest time a provider may keep us away with one header, in seconds."""
 
+TURNED_AWAY: Final = frozenset({401, 403, 429})
+"""Statuses of a request that Lipana did not look into: our key is refused, or we ask too often."""
+
 RETURNED: Final = "RETURNED"
 RETURNED_WORDS: Final = frozenset({"returned", "reversed", "refunded"})
 
@@ -451,12 +454,13 @@ def _not_accepted(reply: _Reply) -> Answer:
     is_certain = reply.did_not_leave or reply.is_refusal
     if reply.fields is not None and 200 <= (reply.status or 0) < 300 and transaction_id_at(_innermost(reply.fields)):
         is_certain = False  # it says no and names a transaction: believe neither
+    is_turned_away = is_certain and reply.status in TURNED_AWAY
     return Answer(
         outcome=Outcome.FAILED if is_certain else Outcome.UNKNOWN,
         authority=Authority.DEFINITIVE if is_certain else Authority.HINT,
         code=reply.code or "UNREADABLE_ANSWER",
         message=reply.message,
-        did_not_leave=reply.did_not_leave,
+        did_not_leave=reply.did_not_leave or is_turned_away,
         retry_after_s=reply.retry_after_s,
     )
 

@@ -98,6 +98,7 @@ async def test_a_limit_is_a_refusal_and_its_waiting_time_is_kept(bench: LipanaBe
     await bench.tell(SimulatedOutcome.TOO_MANY_REQUESTS, times=1, delay_s=30)
     answer = await bench.gateway.collect(collection(PHONE))
     assert (answer.outcome, answer.code, answer.retry_after_s) == (Outcome.FAILED, "RATE_LIMIT_EXCEEDED", 30)
+    assert answer.did_not_leave is True
     early = await bench.gateway.collect(collection(PHONE))
     assert (early.outcome, early.did_not_leave, early.retry_after_s) == (Outcome.FAILED, True, 30)
     assert bench.prompts() == 0
@@ -105,10 +106,11 @@ async def test_a_limit_is_a_refusal_and_its_waiting_time_is_kept(bench: LipanaBe
     assert (await bench.gateway.collect(collection(PHONE))).outcome is Outcome.PENDING
 
 
-async def test_a_key_that_is_refused_is_a_failure_with_its_code() -> None:
+async def test_a_key_that_is_refused_stops_us_and_declines_nobody() -> None:
     async with lipana_bench({"api_key": "lip_sk_test_of_yesterday"}) as bench:
         for answer in (await bench.gateway.collect(collection(PHONE)), await bench.gateway.pay_out(payout(PHONE))):
             assert (answer.outcome, answer.code) == (Outcome.FAILED, "AUTHENTICATION_FAILED")
+            assert answer.did_not_leave is True
         asked = await bench.gateway.query(ProviderReferences("TXN1"))
         assert (asked.outcome, asked.code) == (Outcome.UNKNOWN, "AUTHENTICATION_FAILED")  # says nothing of the money
         assert bench.simulator.books() == ()
@@ -303,7 +305,7 @@ async def test_a_refusal_is_a_failure_with_its_code(
 ) -> None:
     answer = await collected(httpx.Response(status, json=body))
     assert (answer.outcome, answer.code, answer.message) == (Outcome.FAILED, code, message)
-    assert answer.did_not_leave is False
+    assert answer.did_not_leave is (status in {403, 429})
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class PaymentGateway(Protocol):
     """One provider of payments. Promises (tests/contract/core/payment_gateway.py):
 
     - nothing here raises for what a provider does: silence, an error page or nonsense is `Outcome.UNKNOWN`;
-      `did_not_leave` is set only when the request provably was not sent; the two lists (`search`, `statement`) are
+      `did_not_leave` is set only when the request provably was not looked into; the two lists (`search`, `statement`) are
       the exception, because an empty list would be a claim;
     - a phone prompt is sent at most once a call, and never again by itself;
     - amounts that the provider cannot express exactly are a caller's mistake (see `capabilities`) and assert;

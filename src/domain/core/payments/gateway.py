@@ -94,8 +94,9 @@ class Answer:
     """The provider's own code, normalised to upper case where it is a word."""
     message: str | None = None
     did_not_leave: bool = False
-    """True only where the request provably never reached the provider: connect refused, name not found, or our own
-    circuit is open. A collection or payout is `FAILED` then, a query `UNKNOWN`."""
+    """True only where the request provably never reached the provider (connect refused, name not found, our own
+    circuit is open) or was turned away unread (our key is refused, we ask too often): nobody declined anything.
+    A collection or payout is `FAILED` then, a query `UNKNOWN`."""
     retry_after_s: int | None = None
     """When to try again at the earliest, in seconds from now, where the provider or the open circuit says so."""
     occurred_at: datetime | None = None
