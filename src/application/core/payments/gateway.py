@@ -34,8 +34,8 @@ class PaymentGateway(Protocol):
     """One provider of payments. Promises (tests/contract/core/payment_gateway.py):
 
     - nothing here raises for what a provider does: silence, an error page or nonsense is `Outcome.UNKNOWN`;
-      `did_not_leave` is set only when the request provably was not looked into; the two lists (`search`, `statement`) are
-      the exception, because an empty list would be a claim;
+      `did_not_leave` is set only when the request provably was not looked into; the two lists (`search`, `statement`)
+      are the exception, because an empty list would be a claim;
     - a phone prompt is sent at most once a call, and never again by itself;
     - amounts that the provider cannot express exactly are a caller's mistake (see `capabilities`) and assert;
     - `verify` looks at the received bytes only; `parse` never raises for fields that are missing or retyped.
