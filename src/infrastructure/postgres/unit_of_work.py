@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Any, ClassVar, Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import asyncpg
 import msgspec
@@ -16,33 +16,29 @@ from domain.core.kernel.errors import DomainError
 from domain.core.kernel.events import Event
 from infrastructure.postgres.core.kernel_tables import outbox_messages, receipts
 from infrastructure.postgres.database import Database, commit
-from infrastructure.postgres.statements import Connection, Statement, WriteBatch
+from infrastructure.postgres.statements import Connection, Statement, WriteBatch, as_rows
 from infrastructure.postgres.tables import INSTANT, TEXT, UUID
 
 _ADD_MESSAGES = Statement(
     text(
         "INSERT INTO outbox_messages (id, event_id, event_name, subscriber, payload, trace_id, occurred_at, due_at)"
-        " SELECT m.id, m.event_id, m.event_name, m.subscriber, m.payload::jsonb, :trace_id, :now, :now"
-        " FROM unnest(:ids, :event_ids, :event_names, :subscribers, :payloads)"
-        " AS m(id, event_id, event_name, subscriber, payload)"
+        " SELECT m.id, m.event_id, m.event_name, m.subscriber, m.payload, :trace_id, :now, :now"
+        " FROM json_to_recordset(CAST(:rows AS json))"
+        " AS m(id uuid, event_id uuid, event_name text, subscriber text, payload jsonb)"
     ).bindparams(
         bindparam("trace_id", type_=TEXT),
         bindparam("now", type_=INSTANT),
-        bindparam("ids", type_=ARRAY(UUID)),
-        bindparam("event_ids", type_=ARRAY(UUID)),
-        bindparam("event_names", type_=ARRAY(TEXT)),
-        bindparam("subscribers", type_=ARRAY(TEXT)),
-        bindparam("payloads", type_=ARRAY(TEXT)),
+        bindparam("rows", type_=TEXT),
     )
 )
 _ADD_AUDIT = Statement(
     text(
         "INSERT INTO audit_entries"
         " (id, action, target, actor_id, actor_label, before, after, reason, ip, user_agent, trace_id, created_at)"
-        " SELECT e.id, e.action, e.target, :actor_id, :actor_label, e.before::jsonb, e.after::jsonb, e.reason,"
+        " SELECT e.id, e.action, e.target, :actor_id, :actor_label, e.before, e.after, e.reason,"
         " :ip, :user_agent, :trace_id, :now"
-        " FROM unnest(:ids, :actions, :targets, :befores, :afters, :reasons)"
-        " AS e(id, action, target, before, after, reason)"
+        " FROM json_to_recordset(CAST(:rows AS json))"
+        " AS e(id uuid, action text, target text, before jsonb, after jsonb, reason text)"
     ).bindparams(
         bindparam("actor_id", type_=UUID),
         bindparam("actor_label", type_=TEXT),
@@ -50,12 +46,7 @@ _ADD_AUDIT = Statement(
         bindparam("user_agent", type_=TEXT),
         bindparam("trace_id", type_=TEXT),
         bindparam("now", type_=INSTANT),
-        bindparam("ids", type_=ARRAY(UUID)),
-        bindparam("actions", type_=ARRAY(TEXT)),
-        bindparam("targets", type_=ARRAY(TEXT)),
-        bindparam("befores", type_=ARRAY(TEXT)),
-        bindparam("afters", type_=ARRAY(TEXT)),
-        bindparam("reasons", type_=ARRAY(TEXT)),
+        bindparam("rows", type_=TEXT),
     )
 )
 _ADD_UNSEALED = Statement(
@@ -113,7 +104,7 @@ class PostgresUnitOfWork:
         self._transaction = database.transaction()
         self._connection: Connection | None = None
         self._repositories: list[Repository] = []
-        self._messages: list[tuple[Any, Any, str, str, str]] = []
+        self._messages: list[Mapping[str, object]] = []
         self._audit: list[AuditEntry] = []
         self._deliveries: list[Delivery] = []
         self._has_messages = False
@@ -141,9 +132,18 @@ class PostgresUnitOfWork:
     def record(self, *events: Event) -> None:
         """Put events in the outbox of this transaction, one message per subscriber."""
         for event in events:
-            event_id, payload = self.ids.new(), msgspec.json.encode(event).decode()
-            for subscriber in self._subscriptions.subscribers_of(event.event_name()):
-                self._messages.append((self.ids.new(), event_id, event.event_name(), subscriber, payload))
+            event_id, name = self.ids.new(), event.event_name()
+            payload = msgspec.Raw(msgspec.json.encode(event))  # as the event is now
+            for subscriber in self._subscriptions.subscribers_of(name):
+                self._messages.append(
+                    {
+                        "id": self.ids.new(),
+                        "event_id": event_id,
+                        "event_name": name,
+                        "subscriber": subscriber,
+                        "payload": payload,
+                    }
+                )
 
     def audit(self, entry: AuditEntry) -> None:
         """Put an entry in the audit trail of this transaction."""
@@ -195,19 +195,7 @@ class PostgresUnitOfWork:
     def _stage_records(self, batch: WriteBatch, now: datetime) -> None:
         request = current_request()
         if self._messages:
-            ids, event_ids, names, subscribers, payloads = (
-                list(column) for column in zip(*self._messages, strict=True)
-            )
-            batch.stage(
-                _ADD_MESSAGES,
-                trace_id=request.trace_id,
-                now=now,
-                ids=ids,
-                event_ids=event_ids,
-                event_names=names,
-                subscribers=subscribers,
-                payloads=payloads,
-            )
+            batch.stage(_ADD_MESSAGES, trace_id=request.trace_id, now=now, rows=as_rows(self._messages))
             self._messages.clear()
             self._has_messages = True
         if self._audit:
@@ -220,16 +208,19 @@ class PostgresUnitOfWork:
                 user_agent=request.user_agent,
                 trace_id=request.trace_id,
                 now=now,
-                ids=entry_ids,
-                actions=[entry.action for entry in self._audit],
-                targets=[entry.target for entry in self._audit],
-                befores=[_json(entry.before) for entry in self._audit],
-                afters=[_json(entry.after) for entry in self._audit],
-                reasons=[entry.reason for entry in self._audit],
+                rows=as_rows(
+                    [
+                        {
+                            "id": entry_id,
+                            "action": entry.action,
+                            "target": entry.target,
+                            "before": entry.before,
+                            "after": entry.after,
+                            "reason": entry.reason,
+                        }
+                        for entry_id, entry in zip(entry_ids, self._audit, strict=True)
+                    ]
+                ),
             )
             batch.stage(_ADD_UNSEALED, ids=entry_ids)
             self._audit.clear()
-
-
-def _json(value: object) -> str | None:
-    return None if value is None else msgspec.json.encode(value).decode()

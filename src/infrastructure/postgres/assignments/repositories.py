@@ -533,6 +533,8 @@ class PostgresAssignmentsUnitOfWork(PostgresCoreUnitOfWork):
 
 def task_files(arrays: list[list[Any]] | None) -> tuple[TaskFile, ...]:
     """Read the files that a query aggregated."""
+    if not arrays:
+        return ()
     return tuple(
         TaskFile(
             id=FileId(uuid.UUID(file_id)),
@@ -541,7 +543,7 @@ def task_files(arrays: list[list[Any]] | None) -> tuple[TaskFile, ...]:
             content_type=content_type,
             uploaded_at=datetime.fromisoformat(uploaded_at),
         )
-        for file_id, name, size, content_type, uploaded_at in arrays or ()
+        for file_id, name, size, content_type, uploaded_at in arrays
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 import asyncpg
-from sqlalchemy import ARRAY, SmallInteger, bindparam, select, text
+from sqlalchemy import ARRAY, bindparam, select, text
 
 from domain.core.kernel.errors import DomainError, NotFound
 from domain.core.kernel.ids import AccountId, TransferId
@@ -20,7 +20,7 @@ from domain.core.ledger.transfer import (
     same_legs,
 )
 from infrastructure.postgres.core.ledger_tables import ledger_postings, ledger_transfers
-from infrastructure.postgres.statements import Statement, WriteBatch
+from infrastructure.postgres.statements import Statement, WriteBatch, as_rows
 from infrastructure.postgres.tables import BIGINT, INSTANT, TEXT, UUID
 from infrastructure.postgres.unit_of_work import PostgresUnitOfWork
 
@@ -61,30 +61,16 @@ _LOCK = Statement(
 _ADD_TRANSFERS = Statement(
     text(
         "INSERT INTO ledger_transfers (id, reference, kind, area, subject, actor_id, reverses, posted_at)"
-        " SELECT * FROM unnest(:ids, :references, :kinds, :areas, :subjects, :actors, :reverses, :times)"
-    ).bindparams(
-        bindparam("ids", type_=ARRAY(UUID)),
-        bindparam("references", type_=ARRAY(TEXT)),
-        bindparam("kinds", type_=ARRAY(TEXT)),
-        bindparam("areas", type_=ARRAY(TEXT)),
-        bindparam("subjects", type_=ARRAY(TEXT)),
-        bindparam("actors", type_=ARRAY(UUID)),
-        bindparam("reverses", type_=ARRAY(UUID)),
-        bindparam("times", type_=ARRAY(INSTANT)),
-    )
+        " SELECT * FROM json_to_recordset(CAST(:transfers AS json)) AS t(id uuid, reference text, kind text,"
+        " area text, subject text, actor_id uuid, reverses uuid, posted_at timestamptz)"
+    ).bindparams(bindparam("transfers", type_=TEXT))
 )
 _ADD_POSTINGS = Statement(
     text(
         "INSERT INTO ledger_postings (transfer_id, leg, source, destination, amount, currency)"
-        " SELECT * FROM unnest(:transfer_ids, :legs, :sources, :destinations, :amounts, :currencies)"
-    ).bindparams(
-        bindparam("transfer_ids", type_=ARRAY(UUID)),
-        bindparam("legs", type_=ARRAY(SmallInteger)),
-        bindparam("sources", type_=ARRAY(TEXT)),
-        bindparam("destinations", type_=ARRAY(TEXT)),
-        bindparam("amounts", type_=ARRAY(BIGINT)),
-        bindparam("currencies", type_=ARRAY(TEXT)),
-    )
+        " SELECT * FROM json_to_recordset(CAST(:postings AS json)) AS p(transfer_id uuid, leg smallint,"
+        " source text, destination text, amount bigint, currency text)"
+    ).bindparams(bindparam("postings", type_=TEXT))
 )
 _ADD_UNSEALED = Statement(
     text("INSERT INTO ledger_unsealed (transfer_id) SELECT unnest(:ids)").bindparams(
@@ -221,26 +207,40 @@ class PostgresLedger:
         if not self._staged:
             return
         transfers, self._staged = self._staged, []
-        legs = [(transfer.id, number, leg) for transfer in transfers for number, leg in enumerate(transfer.legs)]
         batch.stage(
             _ADD_TRANSFERS,
-            ids=[transfer.id for transfer in transfers],
-            references=[transfer.reference for transfer in transfers],
-            kinds=[str(transfer.kind) for transfer in transfers],
-            areas=[transfer.area for transfer in transfers],
-            subjects=[transfer.subject for transfer in transfers],
-            actors=[transfer.actor for transfer in transfers],
-            reverses=[transfer.reverses for transfer in transfers],
-            times=[transfer.posted_at for transfer in transfers],
+            transfers=as_rows(
+                [
+                    {
+                        "id": transfer.id,
+                        "reference": transfer.reference,
+                        "kind": transfer.kind,
+                        "area": transfer.area,
+                        "subject": transfer.subject,
+                        "actor_id": transfer.actor,
+                        "reverses": transfer.reverses,
+                        "posted_at": transfer.posted_at,
+                    }
+                    for transfer in transfers
+                ]
+            ),
         )
         batch.stage(
             _ADD_POSTINGS,
-            transfer_ids=[transfer_id for transfer_id, _, _ in legs],
-            legs=[number for _, number, _ in legs],
-            sources=[leg.source.name for _, _, leg in legs],
-            destinations=[leg.destination.name for _, _, leg in legs],
-            amounts=[leg.amount.minor for _, _, leg in legs],
-            currencies=[leg.amount.currency for _, _, leg in legs],
+            postings=as_rows(
+                [
+                    {
+                        "transfer_id": transfer.id,
+                        "leg": number,
+                        "source": leg.source.name,
+                        "destination": leg.destination.name,
+                        "amount": leg.amount.minor,
+                        "currency": leg.amount.currency,
+                    }
+                    for transfer in transfers
+                    for number, leg in enumerate(transfer.legs)
+                ]
+            ),
         )
         batch.stage(_ADD_UNSEALED, ids=[transfer.id for transfer in transfers])
         owners, self._changed = self._changed, {}
