@@ -53,6 +53,7 @@ CANCELLED_BY_PAYER: Final = "CANCELLED_BY_PAYER"
 
 _AMOUNT = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,20}))?", re.ASCII)
 _KENYAN_MOBILE = re.compile(r"(?:\+?254|0)([17][0-9]{8})", re.ASCII)
+_NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 _NOT_A_VALUE = frozenset({"", "undefined", "null", "none"})
 
 
@@ -160,4 +161,4 @@ def moment_of(text: str | None) -> datetime | None:
 
 def _can_be_stored(text: str) -> bool:
     """Say whether the text survives UTF-8 and PostgreSQL: no lone surrogate, no NUL."""
-    return "\x00" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+    return not _NOT_STORABLE.search(text)
