@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 from litestar import Request
 from litestar.params import FromQuery, QueryParameter
@@ -70,11 +70,10 @@ def instant(field: str, at: datetime | None) -> datetime | None:
 
 def list_body(request: Request[Any, Any, Any], listing: Listing[V], write: Callable[[V], T]) -> ListBody[T]:
     """Write a page; its neighbours keep the request's filters."""
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+    onward = f"{request.scope['path']}?{urlencode([*kept, ('cursor', '')])}"
 
     def address(cursor: str | None) -> str | None:
-        if cursor is None:
-            return None
-        kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
-        return f"{request.url.path}?{urlencode([*kept, ('cursor', cursor)])}"
+        return None if cursor is None else onward + quote_plus(cursor)
 
     return ListBody([write(item) for item in listing.results], address(listing.next), address(listing.previous))
