@@ -5,9 +5,10 @@ import contextlib
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from interface.bootstrap.settings import Settings, SettingsRefused
 
@@ -16,6 +17,8 @@ GRACEFUL_STOP_S = 15
 """Requests in progress may take this long after a stop; a half-sent body must not hold the process for ever."""
 
 BACKLOG = 1024
+
+GATHERED_BYTES_MAX = 64 * 1024
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -41,7 +44,7 @@ class Serving:
         config = uvicorn.Config(
             app,
             loop="none",  # the command line has chosen uvloop already
-            http="httptools",
+            http=_Protocol,
             ws="auto",
             ws_max_size=64 * 1024,
             lifespan="on",
@@ -79,6 +82,50 @@ def stopping_on_signals(stop: Any) -> Iterator[None]:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+
+
+class Gathering:
+    """A transport that sends in one go what is written in one turn of the loop.
+
+    uvicorn writes head and body of a reply apart: a system call and a packet more for each of them.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._written: list[bytes] = []
+        self._size = 0
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        """Write soon; at once where much has come together, so that a slow reader holds up who writes."""
+        if not self._written:
+            self._loop.call_soon(self._flush)
+        self._written.append(data)
+        self._size += len(data)
+        if self._size > GATHERED_BYTES_MAX:
+            self._flush()
+
+    def close(self) -> None:
+        """Send what is written, then close."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        written, self._written, self._size = self._written, [], 0
+        if written:
+            self._transport.write(b"".join(written))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class _Protocol(HttpToolsProtocol):
+    """HTTP/1.1 over a gathering transport."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Take a new connection."""
+        super().connection_made(cast("asyncio.Transport", Gathering(transport, self.loop)))
 
 
 class _QuietServer(uvicorn.Server):
