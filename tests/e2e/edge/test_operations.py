@@ -52,6 +52,16 @@ async def test_a_run_that_is_due_already_is_refused_and_nothing_is_written(marke
     assert await market.rows("SELECT * FROM audit_entries") == trail
 
 
+async def test_another_content_type_is_refused_as_a_problem_document(market: Market) -> None:
+    headers = market.headers(await market.register("amina", "student")) | {"content-type": "text/plain"}
+    reply = await market.http.post("/api/assignments", content=b"canary", headers=headers)
+    assert (reply.status_code, reply.headers["content-type"]) == (415, "application/problem+json")
+    assert reply.json()["code"] == "kernel.unsupported_media_type"
+    assert reply.json()["trace_id"] == reply.headers["x-request-id"]
+    assert "canary" not in reply.text
+    assert await market.value("SELECT count(*) FROM tasks") == 0
+
+
 async def test_options_name_every_method_of_an_address(market: Market) -> None:
     reply = await market.http.options("/api/assignments")
     assert (reply.status_code, reply.headers["allow"], reply.content) == (204, "GET, HEAD, OPTIONS, POST", b"")
