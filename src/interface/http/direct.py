@@ -22,6 +22,8 @@ from litestar.serialization import get_serializer
 from litestar.types import ASGIApp, Receive, Scope, Send
 from litestar.types.empty import Empty
 
+from interface.http.edge.bodies import is_form
+
 Asked = Request[Any, Any, Any]
 
 
@@ -83,6 +85,7 @@ class Call:
     """The handler's parameters."""
     is_parsed: bool
     """Whether any of them comes from the client, and so has to be checked against its type."""
+    takes_json: bool
     function: Callable[..., Any]
     encode: Callable[[Any], bytes] | None
     """Writes its reply; None where the handler has a say in more than the document."""
@@ -92,12 +95,13 @@ class Call:
         handler = self.handler
         for guard in self.guards:
             await guard(request, handler)
+        if self.takes_json and is_form(request.scope["headers"]):
+            raise ClientException(status_code=415)  # the edge has not looked at it, as it does at JSON
         values: dict[str, Any] = dict(self.constants)
         try:
             for extractor in self.extractors:
                 await extractor(values, request)
-        except (SerializationException, UnicodeDecodeError, RecursionError) as error:
-            # the last two are of JSON under another content type, which the edge does not look into
+        except SerializationException as error:
             raise ClientException(str(error)) from error
         if values.get("data") is Empty:
             del values["data"]
@@ -157,6 +161,7 @@ def _call_of(scope: Scope) -> Call | None:
         dependencies=[_dependency(each.key, each.provide) for each in provided if not _is_constant(each.provide)],
         names=names,
         is_parsed=not ours.issuperset(names),
+        takes_json="data" in names,
         function=handler.fn,
         encode=_encoder(handler),
     )

@@ -28,7 +28,7 @@ class NulRefused(Invalid):
 
 
 class BodyGuard:
-    """Counts the bytes of every body, and reads JSON bodies whole so that they can be looked at."""
+    """Counts the bytes of every body, and reads all but forms whole so that they can be looked at."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -38,7 +38,7 @@ class BodyGuard:
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
             await self._app(scope, receive, send)
             return
-        is_json = _is_json(scope["headers"])
+        is_json = not is_form(scope["headers"])
         limit = JSON_BYTES_MAX if is_json else BODY_BYTES_MAX
         try:
             length = _content_length(scope["headers"])
@@ -129,9 +129,10 @@ def _counted(receive: Receive, limit: int) -> Receive:
     return count
 
 
-def _is_json(headers: Any) -> bool:
-    kind = next((value for name, value in headers if name == b"content-type"), b"application/json")
-    return kind.partition(b";")[0].strip().lower() in {b"application/json", b""} or b"+json" in kind.lower()
+def is_form(headers: Any) -> bool:
+    """Tell whether a body is called a form with files; any other is looked at as JSON, whatever it is called."""
+    kinds = [value.partition(b";")[0].strip().lower() for name, value in headers if name == b"content-type"]
+    return kinds == [b"multipart/form-data"]
 
 
 def _content_length(headers: Any) -> int | None:
