@@ -35,6 +35,22 @@ from interface.http.wired import Wired
 
 WELCOME = "Your account is ready. Look into your mail to confirm your address."
 
+REGISTRATION_REFUSALS = (
+    "identity.email_invalid",
+    "identity.password_weak",
+    "identity.passwords_differ",
+    "identity.role_not_offered",
+    "identity.role_unknown",
+    "identity.too_many_attempts",
+    "identity.username_invalid",
+    "identity.username_reserved",
+    "identity.username_taken",
+    "kernel.phone_invalid",
+)
+"""What every way to register refuses, for the API document."""
+
+LOGIN_REFUSALS = ("identity.account_suspended", "identity.bad_credentials", "identity.too_many_attempts")
+
 
 async def signed_in_if_it_can_be(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Let everybody pass, also with an access token that has ended: who signs out may hold one."""
@@ -51,18 +67,7 @@ class RegistrationController(Controller):
     @post(
         "/api/auth/register",
         operation_id="register",
-        refuses=(
-            "identity.email_invalid",
-            "identity.password_weak",
-            "identity.passwords_differ",
-            "identity.role_not_offered",
-            "identity.role_unknown",
-            "identity.too_many_attempts",
-            "identity.username_invalid",
-            "identity.username_reserved",
-            "identity.username_taken",
-            "kernel.phone_invalid",
-        ),
+        refuses=REGISTRATION_REFUSALS,
         status_code=201,
     )
     async def register(
@@ -89,18 +94,7 @@ class RegistrationController(Controller):
     @post(
         "/api/auth/signup",
         operation_id="signUp",
-        refuses=(
-            "identity.email_invalid",
-            "identity.password_weak",
-            "identity.passwords_differ",
-            "identity.role_not_offered",
-            "identity.role_unknown",
-            "identity.too_many_attempts",
-            "identity.username_invalid",
-            "identity.username_reserved",
-            "identity.username_taken",
-            "kernel.phone_invalid",
-        ),
+        refuses=REGISTRATION_REFUSALS,
         status_code=201,
     )
     async def sign_up(
@@ -125,18 +119,7 @@ class RegistrationController(Controller):
     @post(
         "/api/v1/auth/register/student",
         operation_id="registerStudent",
-        refuses=(
-            "identity.email_invalid",
-            "identity.password_weak",
-            "identity.passwords_differ",
-            "identity.role_not_offered",
-            "identity.role_unknown",
-            "identity.too_many_attempts",
-            "identity.username_invalid",
-            "identity.username_reserved",
-            "identity.username_taken",
-            "kernel.phone_invalid",
-        ),
+        refuses=REGISTRATION_REFUSALS,
         status_code=201,
     )
     async def register_student(
@@ -161,18 +144,7 @@ class RegistrationController(Controller):
     @post(
         "/api/users/register",
         operation_id="registerMember",
-        refuses=(
-            "identity.email_invalid",
-            "identity.password_weak",
-            "identity.passwords_differ",
-            "identity.role_not_offered",
-            "identity.role_unknown",
-            "identity.too_many_attempts",
-            "identity.username_invalid",
-            "identity.username_reserved",
-            "identity.username_taken",
-            "kernel.phone_invalid",
-        ),
+        refuses=REGISTRATION_REFUSALS,
         status_code=201,
     )
     async def register_member(
@@ -205,7 +177,7 @@ class SignInController(Controller):
     @post(
         ["/api/auth/login", "/api/v1/auth/login", "/api/users/login"],
         operation_id=operation_ids("logIn", "/api/auth/login"),
-        refuses=("identity.account_suspended", "identity.bad_credentials", "identity.too_many_attempts"),
+        refuses=LOGIN_REFUSALS,
         status_code=200,
     )
     async def log_in(
@@ -217,7 +189,7 @@ class SignInController(Controller):
     @post(
         "/api/v1/auth/admin/login",
         operation_id="logInAsAdministrator",
-        refuses=("identity.account_suspended", "identity.bad_credentials", "identity.too_many_attempts"),
+        refuses=LOGIN_REFUSALS,
         status_code=200,
     )
     async def log_in_as_administrator(

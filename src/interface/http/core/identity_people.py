@@ -22,6 +22,7 @@ from domain.core.identity.roles import read_role
 from domain.core.kernel.ids import AccountId
 from interface.http.aliases import operation_ids
 from interface.http.caller import is_admin, signed_in
+from interface.http.core.identity import REGISTRATION_REFUSALS
 from interface.http.core.identity_bodies import (
     AdminPatchBody,
     BlockBody,
@@ -49,6 +50,17 @@ SearchText = FromQuery[Annotated[str | None, QueryParameter(max_length=100, patt
 RoleText = FromQuery[Annotated[str | None, QueryParameter(max_length=32)]]
 ActiveFlag = FromQuery[bool | None]
 
+PROFILE_REFUSALS = (
+    "identity.email_invalid",
+    "identity.too_many_attempts",
+    "identity.too_many_codes",
+    "identity.username_invalid",
+    "identity.username_reserved",
+    "identity.username_taken",
+    "kernel.phone_invalid",
+)
+"""What changing one's own account refuses, for the API document."""
+
 
 class MeController(Controller):
     tags = ("identity",)
@@ -73,15 +85,7 @@ class MeController(Controller):
     @patch(
         "/api/users/me",
         operation_id="editMember",
-        refuses=(
-            "identity.email_invalid",
-            "identity.too_many_attempts",
-            "identity.too_many_codes",
-            "identity.username_invalid",
-            "identity.username_reserved",
-            "identity.username_taken",
-            "kernel.phone_invalid",
-        ),
+        refuses=PROFILE_REFUSALS,
         answers=(UserBody,),
         status_code=200,
     )
@@ -119,15 +123,7 @@ class MeController(Controller):
         "/api/users/profile",
         http_method=["PUT", "PATCH"],
         operation_id=operation_ids("editProfile", "/api/users/profile"),
-        refuses=(
-            "identity.email_invalid",
-            "identity.too_many_attempts",
-            "identity.too_many_codes",
-            "identity.username_invalid",
-            "identity.username_reserved",
-            "identity.username_taken",
-            "kernel.phone_invalid",
-        ),
+        refuses=PROFILE_REFUSALS,
         answers=(UserBody,),
         status_code=200,
     )
@@ -359,18 +355,7 @@ class AdministrationController(Controller):
     @post(
         "/api/v1/auth/admin/register",
         operation_id="registerAdministrator",
-        refuses=(
-            "identity.email_invalid",
-            "identity.password_weak",
-            "identity.passwords_differ",
-            "identity.role_not_offered",
-            "identity.role_unknown",
-            "identity.too_many_attempts",
-            "identity.username_invalid",
-            "identity.username_reserved",
-            "identity.username_taken",
-            "kernel.phone_invalid",
-        ),
+        refuses=REGISTRATION_REFUSALS,
         status_code=201,
     )
     async def register(

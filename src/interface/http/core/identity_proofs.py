@@ -42,6 +42,15 @@ from interface.http.wired import Wired
 AnyRequest = Request[Any, Any, Any]
 RESET_ASKED = "If the address belongs to an account, a mail is on its way."
 
+PROOF_REFUSALS = (
+    "identity.address_required",
+    "identity.code_invalid",
+    "identity.email_invalid",
+    "identity.too_many_attempts",
+    "kernel.phone_invalid",
+)
+"""What proving an address or a number refuses, for the API document."""
+
 
 class ProofController(Controller):
     tags = ("identity",)
@@ -50,13 +59,7 @@ class ProofController(Controller):
     @post(
         ["/api/auth/verify-email", "/api/users/verify/email", "/api/v1/auth/verify-email"],
         operation_id=operation_ids("verifyEmail", "/api/auth/verify-email"),
-        refuses=(
-            "identity.address_required",
-            "identity.code_invalid",
-            "identity.email_invalid",
-            "identity.too_many_attempts",
-            "kernel.phone_invalid",
-        ),
+        refuses=PROOF_REFUSALS,
         status_code=200,
         guards=[signed_in_if_it_can_be],
     )
@@ -80,13 +83,7 @@ class ProofController(Controller):
     @post(
         "/api/users/verify/phone",
         operation_id="verifyPhone",
-        refuses=(
-            "identity.address_required",
-            "identity.code_invalid",
-            "identity.email_invalid",
-            "identity.too_many_attempts",
-            "kernel.phone_invalid",
-        ),
+        refuses=PROOF_REFUSALS,
         status_code=200,
         guards=[signed_in],
     )
