@@ -295,7 +295,7 @@ async def real_adapters(
         clock=clock,
         ids=ids,
         randomness=SystemRandomness(),
-        policies=PostgresPolicies(database, clock, defaults={"files.max_size": settings.max_file_size_mb}),
+        policies=PostgresPolicies(database, clock, defaults=settings.policy_defaults),
         passwords=passwords,
         codes=codes,
         access_tokens=access_tokens,

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from domain.core.files.policies import EXTENSIONS, FILE_SIZE_MAX
+from domain.core.kernel.policies import Policy, PolicyValueRefused
+
 
 class SettingsRefused(Exception):
     """The settings cannot be used; the message names each one and says what to do."""
@@ -57,7 +60,9 @@ class Settings:
     email_from: str = setting("DEFAULT_FROM_EMAIL", "Soko <no-reply@soko.example>", "Sender of every mail")
     mail_catcher_port: int = setting("SOKO_MAIL_CATCHER_PORT", 8025, "Page of the developers' mail catcher")
     max_file_size_mb: int = setting("MAX_FILE_SIZE_MB", 20, "Default of the policy files.max_size")
-    allowed_file_extensions: tuple[str, ...] = setting("ALLOWED_FILE_EXTENSIONS", (), "Accepted endings; empty: all")
+    allowed_file_extensions: tuple[str, ...] = setting(
+        "ALLOWED_FILE_EXTENSIONS", (), "Default of the policy files.extensions, such as pdf,docx; empty: all"
+    )
     jwt_algorithm: str = setting("SOKO_JWT_ALGORITHM", "HS256", "HS256 or EdDSA")
     log_format: str = setting("SOKO_LOG_FORMAT", "auto", "json, console or auto (console on a terminal)")
 
@@ -76,6 +81,14 @@ class Settings:
         """The address that people and providers use, without a slash at its end."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
+    @property
+    def policy_defaults(self) -> Mapping[str, str]:
+        """The business settings that the environment gives a default, by the policy's name."""
+        return {
+            FILE_SIZE_MAX.name: str(self.max_file_size_mb),
+            EXTENSIONS.name: ",".join(self.allowed_file_extensions) or EXTENSIONS.default,
+        }
+
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from environment variables. Raises SettingsRefused, which names every one that is wrong."""
@@ -91,7 +104,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         except ValueError:
             wrong.append(f"{each.metadata['env']}: {text!r} is not {type(each.default).__name__}")
     settings = Settings(**found)
-    wrong += _unsafe(settings)
+    wrong += _unusable(settings)
+    if settings.is_production:
+        wrong += _unsafe(settings)
     if wrong:
         raise SettingsRefused("\n".join(wrong))
     return settings
@@ -111,15 +126,28 @@ def _read(default: object, text: str) -> object:
             return text
 
 
-def _unsafe(settings: Settings) -> list[str]:
-    """Return what may not be so in production, with what to do about each."""
+def _unusable(settings: Settings) -> list[str]:
+    """Return what cannot be used anywhere, with what to do about each."""
     wrong: list[str] = []
     if settings.environment not in {"development", "test", "production"}:
         wrong.append("SOKO_ENVIRONMENT: must be development, test or production")
     if settings.jwt_algorithm not in {"HS256", "EdDSA"}:
         wrong.append("SOKO_JWT_ALGORITHM: must be HS256 or EdDSA")
-    if not settings.is_production:
-        return wrong
+    policies: tuple[tuple[str, Policy[Any]], ...] = (
+        ("MAX_FILE_SIZE_MB", FILE_SIZE_MAX),
+        ("ALLOWED_FILE_EXTENSIONS", EXTENSIONS),
+    )
+    for env, policy in policies:
+        try:
+            policy.parse(settings.policy_defaults[policy.name])
+        except PolicyValueRefused as error:
+            wrong.append(f"{env}: {error}")
+    return wrong
+
+
+def _unsafe(settings: Settings) -> list[str]:
+    """Return what may not be so in production, with what to do about each."""
+    wrong: list[str] = []
     if len(settings.secret_key) < 32:
         wrong.append("SECRET_KEY: set 32 random characters or more")
     if settings.debug:

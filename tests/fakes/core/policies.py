@@ -18,3 +18,6 @@ class DefaultPolicies:
         value = self._values.get(policy.name, policy.default)
         assert isinstance(value, type(policy.default))
         return value
+
+    def default_of(self, policy: Policy[PolicyValue]) -> PolicyValue:
+        return policy.default

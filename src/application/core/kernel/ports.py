@@ -49,7 +49,11 @@ class Policies(Protocol):
     """The business settings in force. Promises: a change is seen by every process within 5 s; reading never waits."""
 
     def value(self, policy: Policy[PolicyValue]) -> PolicyValue:
-        """Return the value in force now, the policy's default where no row sets it."""
+        """Return the value in force now, the default where no row sets it."""
+        ...
+
+    def default_of(self, policy: Policy[PolicyValue]) -> PolicyValue:
+        """Return the value where no row sets it: the server's setting, or else the policy's own default."""
         ...
 
 

@@ -1,9 +1,11 @@
 """Show every business setting: its default, the value in force, and the change that is planned, if any."""
 
 from dataclasses import dataclass
+from typing import cast
 
-from application.core.kernel.ports import Clock
+from application.core.kernel.ports import Clock, Policies
 from application.core.operations.ports import OperationsQueries, PolicyRow
+from domain.core.kernel.policies import Policy
 from domain.core.operations.settings import PolicyRegister
 
 
@@ -20,6 +22,7 @@ class PolicyView:
 class ListPolicies:
     queries: OperationsQueries
     register: PolicyRegister
+    policies: Policies
     clock: Clock
 
     async def __call__(self) -> list[PolicyView]:
@@ -35,7 +38,7 @@ class ListPolicies:
                 PolicyView(
                     name=name,
                     unit=policy.unit,
-                    default=str(policy.default),
+                    default=str(self.policies.default_of(cast("Policy[int]", policy))),
                     in_force=next((row for row in ours if row.valid_from <= now), None),
                     planned=tuple(row for row in reversed(ours) if row.valid_from > now),
                 )

@@ -32,10 +32,10 @@ _ADD = Statement(insert(policies))
 class PostgresPolicies:
     """Answers from memory; `refresh` reads the rows anew and is called every second.
 
-    `defaults` are the values that the environment gives in place of a policy's own default; a row wins over both.
+    `defaults` are texts that the environment gives in place of a policy's own default; a row wins over both.
     """
 
-    def __init__(self, database: Database, clock: Clock, *, defaults: Mapping[str, int | str] | None = None) -> None:
+    def __init__(self, database: Database, clock: Clock, *, defaults: Mapping[str, str] | None = None) -> None:
         self._database = database
         self._clock = clock
         self._defaults = dict(defaults or {})
@@ -60,8 +60,11 @@ class PostgresPolicies:
                         return policy.parse(text)
                     except Invalid:  # a bound was tightened after the row was written: the next older value counts
                         continue
+        return self.default_of(policy)
+
+    def default_of(self, policy: Policy[Value]) -> Value:
         default = self._defaults.get(policy.name)
-        return policy.default if default is None else policy.parse(str(default))
+        return policy.default if default is None else policy.parse(default)
 
 
 class PostgresPolicyRows:

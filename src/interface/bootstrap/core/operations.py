@@ -53,7 +53,9 @@ def operations_area(adapters: Adapters, timetable: Timetable) -> Area:
                 policies=adapters.policies,
                 clock=adapters.clock,
             ),
-            list_policies=ListPolicies(queries=queries, register=register, clock=adapters.clock),
+            list_policies=ListPolicies(
+                queries=queries, register=register, policies=adapters.policies, clock=adapters.clock
+            ),
             read_health=ReadHealth(checks=adapters.health_checks),
             vitals=adapters.vitals,
         ),

@@ -1,0 +1,36 @@
+"""Settings that give business settings their defaults."""
+
+import pytest
+
+from domain.core.files.policies import EXTENSIONS, FILE_SIZE_MAX
+from interface.bootstrap.settings import SettingsRefused, read_settings
+
+
+def test_without_settings_the_policies_keep_their_own_defaults() -> None:
+    assert read_settings({}).policy_defaults == {"files.max_size": "20", "files.extensions": "all"}
+    assert (str(FILE_SIZE_MAX.default), EXTENSIONS.default) == ("20", "all")
+
+
+def test_settings_of_files_become_defaults_of_policies() -> None:
+    settings = read_settings({"MAX_FILE_SIZE_MB": "5", "ALLOWED_FILE_EXTENSIONS": "pdf, .DOCX,"})
+    defaults = settings.policy_defaults
+    assert FILE_SIZE_MAX.parse(defaults["files.max_size"]) == 5
+    assert EXTENSIONS.parse(defaults["files.extensions"]) == "docx,pdf"
+
+
+@pytest.mark.parametrize(
+    ("env", "text", "told"),
+    [
+        ("MAX_FILE_SIZE_MB", "0", "MAX_FILE_SIZE_MB: The value must be between 1 and 50."),
+        ("MAX_FILE_SIZE_MB", "51", "MAX_FILE_SIZE_MB: The value must be between 1 and 50."),
+        (
+            "ALLOWED_FILE_EXTENSIONS",
+            "pdf,*",
+            "ALLOWED_FILE_EXTENSIONS: Name endings separated by commas, such as pdf,docx, or all.",
+        ),
+    ],
+)
+def test_a_default_that_its_policy_refuses_stops_the_start(env: str, text: str, told: str) -> None:
+    with pytest.raises(SettingsRefused) as refused:
+        read_settings({env: text})
+    assert str(refused.value) == told
