@@ -24,10 +24,12 @@ DRAWN = 25 if IS_DRILL else 2
 
 LENIENT = re.compile(
     r"negative_data_rejection: .*(=null\b|(\ball|instant_sessions|is_active|is_verified|show_phone): In"
-    r"|\b(since|until|as_of)=[-+.0-9e]+')",
+    r"|\b(since|until|as_of)=[-+.0-9e]+'|in body - budget: String smaller than minLength\ncurl .*multipart/form-data)",
     re.DOTALL,
 )
-"""What the framework reads leniently: a flag as 0 or 1, a time as seconds since 1970, a filter of a query as `null`."""
+"""What is read leniently: a flag as 0 or 1, a time as seconds since 1970, a filter of a query as `null`; and in a form
+an empty budget is none, since browsers send the field all the same.
+"""
 
 ALIAS = re.compile(r"At[A-Z]")
 """In the id of an operation that is another's handler at a further path."""
@@ -100,4 +102,5 @@ async def test_generated_requests_meet_what_the_document_says(market: Market, ro
         config = settings(server.port, market.headers(person)["authorization"].removeprefix("Bearer "))
         wrong = await asyncio.to_thread(lambda: list(played(document, config, names)))
     assert len(names) > 5
-    assert [one for one in wrong if not LENIENT.search(one)] == []
+    unmet = [one for one in wrong if not LENIENT.search(one)]
+    assert not unmet, "\n".join(unmet)
