@@ -18,6 +18,9 @@ GRACEFUL_STOP_S = 15
 
 BACKLOG = 1024
 
+HEAD_BYTES_MAX = 64 * 1024
+"""Request line and headers, or trailers; some eight times the longest that is ours."""
+
 GATHERED_BYTES_MAX = 64 * 1024
 
 
@@ -120,8 +123,45 @@ class Gathering:
         return getattr(self._transport, name)
 
 
-class _Protocol(HttpToolsProtocol):
-    """HTTP/1.1 over a gathering transport."""
+class _BoundedHeads(HttpToolsProtocol):
+    """HTTP by httptools, which by itself keeps the head of a request however long it gets.
+
+    Counted are bytes in a row that complete nothing: neither a head, nor a piece of a body, nor a request.
+    """
+
+    _waiting_bytes = 0
+    _has_advanced = False
+
+    def data_received(self, data: bytes) -> None:
+        """Read what arrived, and hang up on a head without end."""
+        self._has_advanced = False
+        super().data_received(data)
+        self._waiting_bytes = 0 if self._has_advanced else self._waiting_bytes + len(data)
+        if self._waiting_bytes <= HEAD_BYTES_MAX or self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete:
+            self.send_400_response("The head of the request is too large.")
+        else:  # a reply may be on its way already
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """Note that the head has ended."""
+        self._has_advanced = True
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Note that the body goes on."""
+        self._has_advanced = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Note that the request has ended."""
+        self._has_advanced = True
+        super().on_message_complete()
+
+
+class _Protocol(_BoundedHeads):
+    """HTTP/1.1 over a gathering transport, with heads that end."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take a new connection."""
