@@ -293,6 +293,28 @@ async def test_money_of_an_unknown_reference_waits_a_day_and_is_matched_by_staff
     assert (await bench.wallet(), await bench.balance("suspense:lipana")) == (70_00, 0)
 
 
+async def test_nobody_gives_himself_the_money_of_a_case(bench: PaymentsBench) -> None:
+    """Rule payments.own_payment: neither a stranger's money by `match`, nor what came for a payment of his own."""
+    await bench.callback(nested("TXNSTRANGE", 70))
+    bench.gateway.script("+254712345678", SimulatedOutcome.NO_ANSWER)
+    await bench.started(70, account=ADMIN)
+    (attempt,) = await bench.rows("SELECT id FROM payment_attempts")
+    await bench.pass_time(timedelta(hours=25))
+    await bench.run("payments.apply_events")
+    own = await bench.started(100, phone="0712345679", account=ADMIN)
+    await bench.callback({"reference": own, "status": "SUCCESS", "amount": 99})
+    assert await bench.balance("suspense:lipana") == 70_00 + 99_00
+    for kind, resolution, more in (
+        ("unknown_reference", "match", {"attempt": str(attempt["id"])}),
+        ("amount_differs", "credit_wallet", {}),
+        ("amount_differs", "accept", {}),
+    ):
+        refused = await resolve(bench, kind, resolution, **more)
+        assert (refused.status_code, refused.json()["code"]) == (403, "payments.own_payment"), refused.text
+    assert (await bench.wallet(ADMIN), await bench.balance("suspense:lipana")) == (0, 70_00 + 99_00)
+    assert await bench.rows("SELECT id FROM payment_cases WHERE resolved_at IS NOT NULL") == []
+
+
 async def test_a_missing_amount_is_asked_for_and_a_contradiction_credits_nothing(bench: PaymentsBench) -> None:
     await bench.started(100)
     assert (await bench.callback(nested("TXN000001", None))).json() == {"detail": "accepted"}

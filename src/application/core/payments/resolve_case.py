@@ -4,6 +4,7 @@
   serves the purpose, the rest goes to the wallet. `match`: names the attempt that money of an unknown reference was
   for.
   `return`: the money leaves our books, it is paid back outside. `dismiss`: only where nothing was booked.
+- Nobody decides that money of a case is his own (payments.own_payment); another administrator does.
 - The decision, the postings and the audit entry commit together; a closed case is closed.
 """
 
@@ -19,7 +20,7 @@ from domain.core.kernel.ids import AccountId, TransferId
 from domain.core.kernel.money import Money
 from domain.core.ledger.accounts import AccountRef
 from domain.core.ledger.transfer import Posting, Transfer, TransferKind
-from domain.core.payments.case import CaseClosed, CaseKind, PaymentCase, Resolution, ResolutionNotPossible
+from domain.core.payments.case import CaseClosed, CaseKind, OwnPayment, PaymentCase, Resolution, ResolutionNotPossible
 from domain.core.payments.gateway import ProviderReferences
 from domain.core.payments.intent import AttemptStatus, PaymentAttempt, PaymentIntent
 from domain.core.payments.settlement import Settle
@@ -42,7 +43,7 @@ class ResolveCase:
     ids: IdSource
 
     async def __call__(self, command: ResolveCaseCommand) -> CaseView:
-        """Return the case. Raises NotFound, CaseClosed, ResolutionNotPossible."""
+        """Return the case. Raises NotFound, CaseClosed, OwnPayment, ResolutionNotPossible."""
         now = self.clock.now()
         async with self.unit_of_work() as uow:
             case = await uow.cases.get(command.case_id)
@@ -79,6 +80,8 @@ class ResolveCase:
         if is_match is not (case.kind is CaseKind.UNKNOWN_REFERENCE):
             raise ResolutionNotPossible("Only money of an unknown reference is matched, and it has to be.")
         intent, attempt = await self._payment(uow, command.attempt_id if is_match else case.attempt_id)
+        if intent.payer == command.by:
+            raise OwnPayment
         if is_match:
             if attempt.status in {AttemptStatus.SUCCEEDED, AttemptStatus.REVIEW} or attempt.gateway != case.gateway:
                 raise ResolutionNotPossible("That attempt has its own money.")

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from domain.core.kernel.errors import Conflict, Invalid
+from domain.core.kernel.errors import Conflict, Forbidden, Invalid
 from domain.core.kernel.ids import AccountId, IntentId
 from domain.core.kernel.money import Money
 
@@ -15,6 +15,12 @@ class CaseClosed(Conflict):
     """This case is closed already."""
 
     code = "payments.case_closed"
+
+
+class OwnPayment(Forbidden):
+    """Nobody gives himself the money of a case."""
+
+    code = "payments.own_payment"
 
 
 class ResolutionNotPossible(Invalid):

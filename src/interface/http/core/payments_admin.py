@@ -91,7 +91,12 @@ class CaseController(Controller):
     @post(
         "/{case_id:uuid}/resolve",
         operation_id="resolvePaymentCase",
-        refuses=("ledger.insufficient_funds", "payments.case_closed", "payments.resolution_not_possible"),
+        refuses=(
+            "ledger.insufficient_funds",
+            "payments.case_closed",
+            "payments.own_payment",
+            "payments.resolution_not_possible",
+        ),
         status_code=HTTP_200_OK,
     )
     async def resolve(
