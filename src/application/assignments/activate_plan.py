@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from application.assignments.buy_plan import WRITER_PLAN
 from application.assignments.ports import AssignmentsUnitOfWork
 from application.core.kernel.ports import Clock, Delivery, IdSource
-from domain.assignments.escrow import AREA
-from domain.assignments.plan import SubscriptionId, SubscriptionState, WriterSubscription
+from domain.assignments.escrow import plan_transfer
+from domain.assignments.plan import SubscriptionId, SubscriptionState
 from domain.core.kernel.errors import NotFound
 from domain.core.kernel.events import Event
 from domain.core.kernel.ids import TransferId
 from domain.core.kernel.money import Money
 from domain.core.ledger.accounts import SUBSCRIPTIONS, AccountRef
-from domain.core.ledger.transfer import Posting, Transfer, TransferKind
 from domain.core.payments.events import PaymentFailed, PaymentSucceeded
 
 
@@ -55,19 +54,12 @@ class ActivatePlan:
             writer.plan, activated = subscription.activate(writer.plan, now=now)
             destination = SUBSCRIPTIONS
             uow.record(activated)
-        await uow.ledger.post(self._out_of_escrow(subscription, destination, amount))
-        intent.mark_served(now)
-
-    def _out_of_escrow(self, subscription: WriterSubscription, destination: AccountRef, amount: Money) -> Transfer:
-        return Transfer(
-            id=TransferId(self.ids.new()),
-            reference=f"writer_plan:{subscription.id}:activate",
-            kind=TransferKind.SUBSCRIPTION,
-            area=AREA,
-            subject=f"writer_plan:{subscription.id}",
-            legs=(Posting(AccountRef.escrow("writer_plan", subscription.id), destination, amount),),
-            posted_at=self.clock.now(),
+        await uow.ledger.post(
+            plan_transfer(
+                subscription.id, id=TransferId(self.ids.new()), destination=destination, amount=amount, now=now
+            )
         )
+        intent.mark_served(now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +67,7 @@ class ForgetPlan:
     unit_of_work: Callable[[], AssignmentsUnitOfWork]
 
     async def __call__(self, event: Event, delivery: Delivery) -> None:
-        """React to PaymentFailed: the purchase is no longer pending."""
+        """React to PaymentFailed: end the purchase."""
         assert isinstance(event, PaymentFailed)
         async with self.unit_of_work() as uow:
             if event.purpose == WRITER_PLAN:

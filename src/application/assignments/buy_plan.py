@@ -23,6 +23,7 @@ from application.core.payments.start_payment import (
     PreparedPayment,
     StartPayment,
 )
+from domain.assignments.escrow import plan_escrow_of, plan_reference
 from domain.assignments.plan import (
     Plan,
     SubscriptionId,
@@ -31,10 +32,9 @@ from domain.assignments.plan import (
     amount_due,
 )
 from domain.core.kernel.ids import AccountId
-from domain.core.ledger.accounts import SUBSCRIPTIONS, AccountRef
+from domain.core.ledger.accounts import SUBSCRIPTIONS
 from domain.core.ledger.transfer import TransferKind
 from domain.core.payments.fx import FxQuote, quote
-from domain.core.payments.intent import IntentStatus
 from domain.core.payments.policies import ATTEMPT_EXPIRY, FX_QUOTE_LIFE, FX_USD_KES
 
 WRITER_PLAN = "WRITER_PLAN"
@@ -87,9 +87,7 @@ class BuyPlan:
             pending = await uow.subscriptions.pending_of(writer.account_id)
             if pending is not None and pending.intent_id is not None:
                 intent = await uow.intents.get(pending.intent_id)
-                is_on_its_way = intent.in_flight is not None and intent.expires_at > now
-                is_paid = intent.status is IntentStatus.SUCCEEDED  # the event that starts the plan is on its way
-                if (is_on_its_way or is_paid) and intent.quote is not None:
+                if intent.answers_a_repeat(now) and intent.quote is not None:
                     pending.is_repeated_by(plan)
                     return PlanPurchase(plan=plan, payment=PaymentState.of(intent), quote=intent.quote, is_repeat=True)
                 pending.fail()
@@ -121,13 +119,13 @@ class BuyPlan:
                     purpose=WRITER_PLAN,
                     subject=subscription.id,
                     amount=subscription.amount,
-                    destination=SUBSCRIPTIONS if from_wallet else AccountRef.escrow("writer_plan", subscription.id),
+                    destination=SUBSCRIPTIONS if from_wallet else plan_escrow_of(subscription.id),
                     method=command.method,
                     phone=phone,
                     life=timedelta(minutes=self.policies.value(ATTEMPT_EXPIRY)),
                     quote=price,
                     kind=TransferKind.SUBSCRIPTION,
-                    wallet_reference=f"writer_plan:{subscription.id}:activate",
+                    wallet_reference=plan_reference(subscription.id),
                 ),
             )
             subscription.intent_id = prepared.intent_id

@@ -5,19 +5,16 @@
 - Each claim is its own transaction; running twice or late changes nothing more.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from application.assignments.ports import AssignmentsUnitOfWork
 from application.assignments.queries import AssignmentsQueries
+from application.core.kernel.batches import handle_each
 from application.core.kernel.ports import Clock, Policies
 from domain.assignments.points import charge_timed_out_claim
 from domain.assignments.policies import POINTS_TIMEOUT
 from domain.assignments.task import TaskId
-from domain.core.kernel.errors import Unavailable
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,17 +27,7 @@ class ExpireClaims:
     async def __call__(self, batch_max: int) -> int:
         """Return how many overdue claims were handled, at most `batch_max`; one that fails does not stop the rest."""
         due = await self.queries.expired_claims(now=self.clock.now(), limit=batch_max)
-        handled = 0
-        for task_id in due:
-            try:
-                await self._expire(task_id)
-            except Unavailable:
-                raise
-            except Exception:
-                _log.exception("claim_not_expired", extra={"task": str(task_id)})
-            else:
-                handled += 1
-        return handled
+        return await handle_each(due, self._expire, failure="claim_not_expired", named=str)
 
     async def _expire(self, task_id: TaskId) -> None:
         async with self.unit_of_work() as uow:

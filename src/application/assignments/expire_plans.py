@@ -4,16 +4,13 @@
 - A writer is told only where nothing followed: a plan that was prolonged or upgraded ends without a word.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from application.assignments.ports import AssignmentsUnitOfWork
 from application.assignments.queries import AssignmentsQueries, DuePlan
+from application.core.kernel.batches import handle_each
 from application.core.kernel.ports import Clock
-from domain.core.kernel.errors import Unavailable
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,17 +21,8 @@ class ExpirePlans:
 
     async def __call__(self, batch_max: int) -> int:
         """Return how many plans were handled, at most `batch_max`; one that fails does not stop the rest."""
-        handled = 0
-        for due in await self.queries.expired_plans(now=self.clock.now(), limit=batch_max):
-            try:
-                await self._expire(due)
-            except Unavailable:
-                raise
-            except Exception:
-                _log.exception("plan_not_expired", extra={"subscription": str(due.subscription_id)})
-            else:
-                handled += 1
-        return handled
+        due = await self.queries.expired_plans(now=self.clock.now(), limit=batch_max)
+        return await handle_each(due, self._expire, failure="plan_not_expired", named=lambda plan: plan.subscription_id)
 
     async def _expire(self, due: DuePlan) -> None:
         async with self.unit_of_work() as uow:

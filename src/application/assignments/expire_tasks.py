@@ -1,6 +1,5 @@
 """End open tasks that nobody claimed until their due time, or within `open_life`; the student's money goes back."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,11 +7,9 @@ from application.assignments.ports import AssignmentsUnitOfWork
 from application.assignments.queries import AssignmentsQueries
 from application.assignments.settle_escrow import settle_escrow
 from application.assignments.terms import task_terms
+from application.core.kernel.batches import handle_each
 from application.core.kernel.ports import Clock, IdSource, Policies
 from domain.assignments.task import TaskId
-from domain.core.kernel.errors import Unavailable
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,17 +25,7 @@ class ExpireTasks:
         now = self.clock.now()
         open_since = now - task_terms(self.policies).open_life
         due = await self.queries.expired_tasks(now=now, open_since=open_since, limit=batch_max)
-        handled = 0
-        for task_id in due:
-            try:
-                await self._expire(task_id)
-            except Unavailable:
-                raise
-            except Exception:
-                _log.exception("task_not_expired", extra={"task": str(task_id)})
-            else:
-                handled += 1
-        return handled
+        return await handle_each(due, self._expire, failure="task_not_expired", named=str)
 
     async def _expire(self, task_id: TaskId) -> None:
         async with self.unit_of_work() as uow:

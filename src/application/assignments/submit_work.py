@@ -13,7 +13,7 @@ from application.assignments.ports import AssignmentsUnitOfWork
 from application.assignments.queries import AssignmentsQueries, SubmissionView
 from application.core.files.receive_files import IncomingFile, ReceiveFiles
 from application.core.kernel.ports import Clock, IdSource
-from domain.assignments.submission import Submission, SubmissionId, SubmissionStatus, SubmissionVersion
+from domain.assignments.submission import Submission, SubmissionId, SubmissionVersion
 from domain.assignments.task import TaskId
 from domain.core.files.file import FileRequired
 from domain.core.kernel.ids import AccountId
@@ -52,19 +52,8 @@ class SubmitWork:
                 assert task.claim is not None, "only the holder of a claim submits"
                 submission = await uow.submissions.of_claim(task.claim.id)
                 if submission is None:
-                    submission = Submission(
-                        id=SubmissionId(self.ids.new()),
-                        task_id=task.id,
-                        claim_id=task.claim.id,
-                        writer_id=command.writer_id,
-                        status=SubmissionStatus.PENDING_REVIEW,
-                        version=0,
-                        notes="",
-                        is_late=False,
-                        rejection_reason=None,
-                        created_at=now,
-                        updated_at=now,
-                        reviewed_at=None,
+                    submission = Submission.begin(
+                        id=SubmissionId(self.ids.new()), task_id=task.id, claim=task.claim, now=now
                     )
                     uow.submissions.add(submission)
                     task.submission_id = submission.id

@@ -28,6 +28,7 @@ from domain.assignments.events import (
     WorkRejected,
     WorkSubmitted,
 )
+from domain.assignments.task import ClaimEnd
 from domain.core.kernel.events import Event
 from domain.core.kernel.ids import AccountId
 from domain.core.notifications.notice import Category, Notice
@@ -157,7 +158,7 @@ def _(event: TaskClaimed, administrators: Sequence[AccountId]) -> tuple[Notice, 
 @notices_of.register
 def _(event: ClaimReturned, administrators: Sequence[AccountId]) -> tuple[Notice, ...]:
     notices = [_about(event, event.student_id, "Task open again", f"{_name(event.title)} is open for writers again.")]
-    if event.why != "returned":
+    if event.why != ClaimEnd.RETURNED:
         notices.append(_about(event, event.writer_id, "Claim ended", f"Your claim on {_name(event.title)} has ended."))
     return tuple(notices)
 

@@ -1,7 +1,8 @@
-"""The money of a task: held when it is posted, given back or paid out when it ends."""
+"""The money of a task, held when it is posted and given back or paid out when it ends, and that of a bought plan."""
 
 from datetime import datetime
 
+from domain.assignments.plan import SubscriptionId
 from domain.assignments.release import Release, ReleaseSource
 from domain.assignments.task import Task, TaskId
 from domain.core.kernel.ids import TransferId
@@ -74,4 +75,29 @@ def release_transfer(
         ),
         posted_at=now,
         actor=release.released_by,
+    )
+
+
+def plan_escrow_of(subscription_id: SubscriptionId) -> AccountRef:
+    """Return the account where the money of a plan waits until the plan starts."""
+    return AccountRef.escrow("writer_plan", subscription_id)
+
+
+def plan_reference(subscription_id: SubscriptionId) -> str:
+    """Return the reference of the transfer that pays for a plan, from escrow or from a wallet: a plan is paid once."""
+    return f"writer_plan:{subscription_id}:activate"
+
+
+def plan_transfer(
+    subscription_id: SubscriptionId, *, id: TransferId, destination: AccountRef, amount: Money, now: datetime
+) -> Transfer:
+    """Return the transfer that empties the escrow of a plan."""
+    return Transfer(
+        id=id,
+        reference=plan_reference(subscription_id),
+        kind=TransferKind.SUBSCRIPTION,
+        area=AREA,
+        subject=f"writer_plan:{subscription_id}",
+        legs=(Posting(plan_escrow_of(subscription_id), destination, amount),),
+        posted_at=now,
     )

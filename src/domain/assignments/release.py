@@ -81,7 +81,7 @@ class Release:
 
     @property
     def reference(self) -> str:
-        """The reference of its transfer (spec: one per task)."""
+        """The reference of its transfer (one per task: assignments.release_is_idempotent)."""
         return f"task:{self.task_id}:release" if self.task_id is not None else f"release:{self.id}"
 
 

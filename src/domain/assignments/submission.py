@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType
+from typing import NewType, Self
 from uuid import UUID
 
-from domain.assignments.task import ClaimId, NothingToReview, Task, TaskId
+from domain.assignments.task import Claim, ClaimId, NothingToReview, Task, TaskId
 from domain.core.kernel.errors import NotFound
 from domain.core.kernel.ids import AccountId, FileId
 
@@ -56,6 +56,24 @@ class Submission:
     reviewed_at: datetime | None
     new_versions: list[SubmissionVersion] = field(default_factory=list)
     """Versions that arrived in this unit of work, to be stored."""
+
+    @classmethod
+    def begin(cls, *, id: SubmissionId, task_id: TaskId, claim: Claim, now: datetime) -> Self:
+        """Return the work of a claim before its first version."""
+        return cls(
+            id=id,
+            task_id=task_id,
+            claim_id=claim.id,
+            writer_id=claim.writer_id,
+            status=SubmissionStatus.PENDING_REVIEW,
+            version=0,
+            notes="",
+            is_late=False,
+            rejection_reason=None,
+            created_at=now,
+            updated_at=now,
+            reviewed_at=None,
+        )
 
     def deliver(self, version: SubmissionVersion) -> None:
         """Take a version as the current one (rule assignments.resubmission_replaces)."""

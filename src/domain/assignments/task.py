@@ -179,6 +179,17 @@ class TaskTerms:
     open_life: timedelta
 
 
+class ClaimEnd(StrEnum):
+    """How a claim ended."""
+
+    RETURNED = "returned"
+    TIMED_OUT = "timed_out"
+    SUSPENDED = "suspended"
+    COMPLETED = "completed"
+    REOPENED = "reopened"
+    CANCELLED = "cancelled"
+
+
 @dataclass(slots=True, kw_only=True)
 class Claim:
     """The exclusive right of one writer to work on a task until `expires_at`; work after `due_at` is late."""
@@ -193,7 +204,7 @@ class Claim:
     rounds: int = 0
     """How often changes were asked for."""
     ended_at: datetime | None = None
-    end: str | None = None
+    end: ClaimEnd | None = None
 
     def is_late_at(self, moment: datetime) -> bool:
         """Tell whether work delivered at an instant is marked late (rule assignments.late_is_marked)."""
@@ -422,10 +433,10 @@ class Task:
         claim = self._claim_of(writer_id)
         if self.stage is Stage.REVIEW:
             raise WorkInReview
-        self._end_claim("returned", now)
+        self._end_claim(ClaimEnd.RETURNED, now)
         self._open(now)
         was_early = now <= claim.claimed_at + terms.free_return
-        return claim, was_early, self._returned(claim, "returned", reason)
+        return claim, was_early, self._returned(claim, ClaimEnd.RETURNED, reason)
 
     def time_out(self, *, now: datetime) -> tuple[Claim, ClaimTimedOut] | None:
         """Take the task back from a writer who is too late, unless his work waits for review
@@ -434,7 +445,7 @@ class Task:
         claim = self.claim
         if claim is None or self.stage is Stage.REVIEW or not claim.has_expired_at(now):
             return None
-        self._end_claim("timed_out", now)
+        self._end_claim(ClaimEnd.TIMED_OUT, now)
         self._open(now)
         return claim, ClaimTimedOut(
             task_id=self.id, student_id=self.student_id, title=self.title, writer_id=claim.writer_id
@@ -445,9 +456,9 @@ class Task:
         if not self.is_held_by(writer_id) or self.stage is Stage.REVIEW or self.claim is None:
             return None
         claim = self.claim
-        self._end_claim("suspended", now)
+        self._end_claim(ClaimEnd.SUSPENDED, now)
         self._open(now)
-        return claim, self._returned(claim, "suspended", None)
+        return claim, self._returned(claim, ClaimEnd.SUSPENDED, None)
 
     # -- the work --
 
@@ -478,7 +489,7 @@ class Task:
     def accept_work(self, *, admin_id: AccountId, version: int | None, now: datetime) -> WorkApproved:
         """Complete the task. Raises NothingToReview, SubmissionChanged, OwnWork."""
         claim = self._reviewed_claim(admin_id, version)
-        self._end_claim("completed", now)
+        self._end_claim(ClaimEnd.COMPLETED, now)
         self.status, self.stage, self.completed_by = TaskStatus.COMPLETED, Stage.ENDED, claim.writer_id
         return WorkApproved(task_id=self.id, student_id=self.student_id, title=self.title, writer_id=claim.writer_id)
 
@@ -500,7 +511,7 @@ class Task:
                 claim.expires_at = max(claim.expires_at, claim.due_at + terms.late_grace)
                 self.updated_at = now
             case RejectionOutcome.REOPEN:
-                self._end_claim("reopened", now)
+                self._end_claim(ClaimEnd.REOPENED, now)
                 self._open(now)
             case RejectionOutcome.CANCEL:
                 self._cancel(by_admin=True, reason=reason, now=now)
@@ -529,7 +540,7 @@ class Task:
     def _cancel(self, *, by_admin: bool, reason: str | None, now: datetime) -> TaskCancelled:
         holder = self.claim.writer_id if self.claim is not None else None
         if self.claim is not None:
-            self._end_claim("cancelled", now)
+            self._end_claim(ClaimEnd.CANCELLED, now)
         self.status, self.stage, self.updated_at = TaskStatus.CANCELLED, Stage.ENDED, now
         return TaskCancelled(
             task_id=self.id,
@@ -554,7 +565,7 @@ class Task:
             raise SubmissionChanged
         return self.claim
 
-    def _end_claim(self, end: str, now: datetime) -> None:
+    def _end_claim(self, end: ClaimEnd, now: datetime) -> None:
         assert self.claim is not None
         self.claim.ended_at, self.claim.end = now, end
         self.ended_claims.append(self.claim)
@@ -564,7 +575,7 @@ class Task:
         self.status, self.stage, self.updated_at = TaskStatus.APPROVED, Stage.OPEN, now
         self.version, self.submission_id = 0, None
 
-    def _returned(self, claim: Claim, why: str, reason: str | None) -> ClaimReturned:
+    def _returned(self, claim: Claim, why: ClaimEnd, reason: str | None) -> ClaimReturned:
         return ClaimReturned(
             task_id=self.id,
             student_id=self.student_id,

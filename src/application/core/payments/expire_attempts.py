@@ -7,12 +7,14 @@ Sweeping goes on after expiry, and a late success is still credited.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
+from application.core.kernel.batches import handle_each
 from application.core.kernel.ports import Clock, Policies
 from application.core.payments.ports import PaymentsUnitOfWork
 from application.core.payments.queries import DueAttempt, PaymentQueries
 from domain.core.kernel.ids import IntentId
-from domain.core.payments.intent import SENDING_MAX, WAITING, AttemptStatus
+from domain.core.payments.intent import SENDING_MAX, AttemptStatus
 from domain.core.payments.policies import ATTEMPT_EXPIRY
 
 EXPIRED = "EXPIRED"
@@ -26,19 +28,28 @@ class ExpireAttempts:
     policies: Policies
 
     async def __call__(self, batch_max: int) -> int:
-        """Handle a batch of attempts and of payments."""
+        """Return how many were handled of the kind that had most; one that fails does not stop the rest."""
         now = self.clock.now()
         expiry = timedelta(minutes=self.policies.value(ATTEMPT_EXPIRY))
-        cut_off = await self.payment_queries.cut_off(now - SENDING_MAX, batch_max)
-        for one in cut_off:
-            await self._lose_sight(one)
-        expired = await self.payment_queries.waiting_since(now - expiry, batch_max)
-        for one in expired:
-            await self._expire(one, expiry)
-        overdue = await self.payment_queries.overdue_intents(now, batch_max)
-        for intent_id in overdue:
-            await self._close(intent_id)
-        return max(len(cut_off), len(expired), len(overdue))
+        cut_off = await handle_each(
+            await self.payment_queries.cut_off(now - SENDING_MAX, batch_max),
+            self._lose_sight,
+            failure="attempt_not_cut_off",
+            named=_attempt_id,
+        )
+        expired = await handle_each(
+            await self.payment_queries.waiting_since(now - expiry, batch_max),
+            lambda one: self._expire(one, expiry),
+            failure="attempt_not_expired",
+            named=_attempt_id,
+        )
+        closed = await handle_each(
+            await self.payment_queries.overdue_intents(now, batch_max),
+            self._close,
+            failure="payment_not_expired",
+            named=str,
+        )
+        return max(cut_off, expired, closed)
 
     async def _lose_sight(self, one: DueAttempt) -> None:
         async with self.unit_of_work() as uow:
@@ -51,16 +62,16 @@ class ExpireAttempts:
         async with self.unit_of_work() as uow:
             intent = await uow.intents.get(one.intent_id)
             attempt = intent.attempt(one.attempt_id)
-            if attempt.status in WAITING and attempt.sent_at is not None and attempt.sent_at + expiry <= now:
+            if attempt.has_waited(expiry, now):
                 uow.record(intent.end_attempt(attempt, AttemptStatus.EXPIRED, EXPIRED, None, now))
-            if intent.expires_at <= now and intent.in_flight is None:
-                intent.expire(now)
+            intent.expire_if_over(now)
             await uow.commit()
 
     async def _close(self, intent_id: IntentId) -> None:
-        now = self.clock.now()
         async with self.unit_of_work() as uow:
-            intent = await uow.intents.get(intent_id)
-            if intent.expires_at <= now and intent.in_flight is None:
-                intent.expire(now)
+            (await uow.intents.get(intent_id)).expire_if_over(self.clock.now())
             await uow.commit()
+
+
+def _attempt_id(one: DueAttempt) -> UUID:
+    return one.attempt_id

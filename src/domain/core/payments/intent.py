@@ -131,6 +131,10 @@ class PaymentAttempt:
         """Whether it may still end by itself or by staff."""
         return self.status in IN_FLIGHT
 
+    def has_waited(self, expiry: timedelta, now: datetime) -> bool:
+        """Tell whether the payer may still act, and has had his time."""
+        return self.status in WAITING and self.sent_at is not None and self.sent_at + expiry <= now
+
     @property
     def references(self) -> ProviderReferences:
         """The provider's names for it."""
@@ -224,6 +228,10 @@ class PaymentIntent:
         """The attempt that may still end, if any."""
         return next((one for one in self.attempts if one.is_in_flight), None)
 
+    def answers_a_repeat(self, now: datetime) -> bool:
+        """Tell whether whoever asks for the same again gets this payment: it was paid, or may still be paid in time."""
+        return self.status is IntentStatus.SUCCEEDED or (self.in_flight is not None and self.expires_at > now)
+
     @property
     def latest(self) -> PaymentAttempt:
         """The attempt that says how the payment stands: a paid one, else the last."""
@@ -305,6 +313,11 @@ class PaymentIntent:
         """Close because its life is over; what still arrives goes to the payer's wallet."""
         if self.is_open:
             self.status, self.closed_at = IntentStatus.EXPIRED, now
+
+    def expire_if_over(self, now: datetime) -> None:
+        """Close when its life is over and no attempt may still end."""
+        if self.expires_at <= now and self.in_flight is None:
+            self.expire(now)
 
     def mark_served(self, now: datetime) -> None:
         """Say that the purpose took effect (rule payments.processed_means_served)."""
