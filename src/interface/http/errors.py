@@ -1,6 +1,7 @@
 """One error form for everything: RFC 9457 problem documents, one status per family of refusal."""
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -69,6 +70,13 @@ DETAIL_BY_STATUS: Mapping[int, str] = {
 
 DOCUMENTATION_PATH = "/api/docs"
 PROBLEM_JSON = "application/problem+json"
+
+_MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
+_QUOTING = ("Invalid enum value", "Invalid value")
+"""How those of the schema's messages begin that repeat what was sent."""
+
+_NO_BODY = "'data'"
+"""All that the framework says where there is no body at all: the name of an argument of ours."""
 
 _log = structlog.get_logger("soko.http")
 
@@ -153,11 +161,25 @@ def refuse_input(_: Request[Any, Any, Any], error: ValidationException) -> Respo
     """Answer input that does not fit its schema: 422 with each field, and nothing of the input echoed."""
     found = error.extra if isinstance(error.extra, list) else []
     errors = [
-        FieldError(str(item.get("key") or "body"), str(item.get("message", "is not valid")))
-        for item in found
-        if isinstance(item, dict)
+        field_error(_place(item), str(item.get("message", "is not valid"))) for item in found if isinstance(item, dict)
     ]
     return problem(422, "kernel.invalid", DETAIL_BY_STATUS[422], errors=errors)
+
+
+def field_error(place: str, message: str) -> FieldError:
+    """Return what the schema's words say of a place, "" for the body, under the name that the client knows it by."""
+    if missing := _MISSING.fullmatch(message):
+        return FieldError(f"{place}.{missing['name']}".removeprefix("."), "is required")
+    if message == _NO_BODY:
+        return FieldError("body", "is required")
+    if message.startswith(_QUOTING):
+        message = "is not one of the accepted values"
+    return FieldError(place or "body", message)
+
+
+def _place(item: Mapping[str, object]) -> str:
+    key = str(item.get("key") or "")
+    return "" if key == "data" and item.get("source") == "body" else key
 
 
 def refuse_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:

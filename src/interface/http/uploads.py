@@ -36,6 +36,7 @@ from multipart import (  # type: ignore[import-untyped]
 from application.core.files.receive_files import IncomingFile, Limits
 from domain.core.files.file import FileTooLarge
 from domain.core.kernel.errors import FieldError, Invalid, Malformed, TooLarge
+from interface.http.errors import field_error
 
 JSON, MULTIPART = "application/json", "multipart/form-data"
 
@@ -52,7 +53,6 @@ CHUNK_BYTES = 64 * 1024
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 _PLACE = re.compile(r"(?s)(?P<message>.*?)(?: - at `(?P<path>[^`]*)`)?")
-_MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 
 
 @dataclass(slots=True)
@@ -262,11 +262,7 @@ def _field_error(text: str) -> FieldError:
     found = _PLACE.fullmatch(text)
     message, path = (found["message"], found["path"] or "$") if found else (text, "$")
     place = path.removeprefix("$").removeprefix(".")
-    if missing := _MISSING.fullmatch(message):
-        return FieldError(f"{place}.{missing['name']}".removeprefix("."), "is required")
-    if message.startswith("Invalid"):  # these quote what was sent
-        message = "is not one of the accepted values"
-    return FieldError(place or "body", message)
+    return field_error(place, message)
 
 
 def _inline(schema: Any, definitions: Mapping[str, Any]) -> Any:
