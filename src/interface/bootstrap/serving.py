@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from interface.bootstrap.settings import Settings, SettingsRefused
 
@@ -139,7 +139,8 @@ class _BoundedHeads(HttpToolsProtocol):
         self._waiting_bytes = 0 if self._has_advanced else self._waiting_bytes + len(data)
         if self._waiting_bytes <= HEAD_BYTES_MAX or self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is None or cycle.response_complete:
             self.send_400_response("The head of the request is too large.")
         else:  # a reply may be on its way already
             self.transport.close()

@@ -16,11 +16,13 @@ from domain.core.identity.roles import Role, RoleGrant
 
 _NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
 _NO_NUL = r"^[^\x00]*$"
+_WEB_LINK = r"^(?:https?://[^\x00-\x1f\x7f]*|[^\x00-\x1f\x7f:/?#]*(?:[/?#][^\x00-\x1f\x7f]*)?)$"
+"""An address of the web, or one on the same server; never `javascript:`, `data:` or the like, as others open it."""
 
 Line = Annotated[str, Meta(max_length=150, pattern=_NO_CONTROL)]
 ShortLine = Annotated[str, Meta(max_length=64, pattern=_NO_CONTROL)]
 LongText = Annotated[str, Meta(max_length=2000, pattern=_NO_NUL)]
-LinkText = Annotated[str, Meta(max_length=2000, pattern=_NO_CONTROL)]
+LinkText = Annotated[str, Meta(max_length=2000, pattern=_WEB_LINK)]
 EmailText = Annotated[str, Meta(min_length=1, max_length=254, pattern=_NO_CONTROL)]
 PasswordText = Annotated[str, Meta(max_length=1024)]
 """Longer than a password may be, so that the domain says what is wrong; short enough to be read."""
