@@ -151,7 +151,7 @@ class Examples:
                 return sample
         kinds = [kind for kind in kinds if kind.get("type") != "null"] or kinds
         kind = next((kind for kind in kinds if kind.get("type") == "object"), kinds[0])
-        title = kind.get("title")
+        title = kind.get("title", "")
         return BY_REQUEST[title] if title in BY_REQUEST else self._of_kind(kind, name)
 
     def _of_kind(self, schema: Mapping[str, Any], name: str) -> object:
