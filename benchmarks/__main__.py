@@ -68,6 +68,7 @@ async def _measure(plan: Plan, generator_name: str) -> dict[str, object]:
             "rows": asdict(plan.scale),
         },
         "soko_start_s": measured["soko_start_s"],
+        "pages": measured["pages"],
         "flows": measured["flows"],
     }
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,7 +16,7 @@ import asyncpg
 
 from benchmarks import contenders, data
 from benchmarks.contenders import Contender
-from benchmarks.flows import FLOWS, Flow, Market
+from benchmarks.flows import FLOWS, Flow, Market, page_calls
 from benchmarks.load.generators import Call, Generator, Load
 from infrastructure.local.postgres import EmbeddedPostgres
 from infrastructure.postgres.migrations import Migrations
@@ -132,6 +132,18 @@ class Bench:
             if found:
                 raise WrongAnswer(f"{flow.key}: {found} {fault}")
         return {name: each.figures() for name, each in measured.items()}
+
+    async def compare_pages(self, server: Contender) -> dict[str, float]:
+        """Return what the first page of a list costs and what deep ones do, in ms at the median (G3)."""
+        costs: dict[bool, list[float]] = {False: [], True: []}
+        flow = next(flow for flow in FLOWS if flow.key == "P1")
+        for number in range(2 * self.plan.rounds):
+            is_deep = number % 2 == 1
+            pages = replace(flow, calls=lambda market, *_, deep=is_deep: page_calls(market, deep=deep))
+            one = await self._round(pages, server, (1, 0), seconds=self.plan.round_s / 2)
+            costs[is_deep].append(one.load.p50_ms)
+        first, deep = median(costs[False]), median(costs[True])
+        return {"first_ms": round(first, 3), "deep_ms": round(deep, 3), "ratio": round(deep / first, 3)}
 
     def _subjects(self, flow: Flow, *, turns: int) -> Any:
         """Yield (first, count) for each turn: a range of its own where subjects are used up."""
@@ -266,12 +278,13 @@ async def run(plan: Plan, generator: Generator, say: Callable[[str], None]) -> d
                     flows[flow.key] = summary_of(flow, figures)
                     ratio = flows[flow.key]["ratio"]["floor"]
                     say(f"{flow.key}: {ratio:.2f} of the floor (target {flow.target})")
+            pages = await bench.compare_pages(servers[0]) if "P1" in plan.flows else None
             version = await connection.fetchval("SHOW server_version")
         finally:
             for server in servers:
                 await server.stop()
             await connection.close()
-        return {"flows": flows, "postgres": version, "soko_start_s": round(servers[0].start_s, 2)}
+        return {"flows": flows, "postgres": version, "soko_start_s": round(servers[0].start_s, 2), "pages": pages}
 
 
 def summary_of(flow: Flow, figures: Mapping[str, dict[str, Any]]) -> dict[str, Any]:

@@ -56,6 +56,11 @@ def as_markdown(report: dict[str, Any]) -> str:
             f" | {floor['cpu_s_per_1000']} | {ours['rss_mib']} | {slowest} |"
         )
     lines += ["", *_limits(report["flows"])]
+    if pages := report["pages"]:
+        lines.append(
+            f"- A page from the second half of a list takes {pages['ratio']:.2f} times as long as the first (G3):"
+            f" {pages['deep_ms']:.2f} ms and {pages['first_ms']:.2f} ms."
+        )
     return "\n".join(lines) + "\n"
 
 
