@@ -81,7 +81,7 @@ class Delivery:
 
 
 class UnitOfWork(Protocol):
-    """One transaction. Promises (tests/contract/core/unit_of_work.py):
+    """One transaction. Promises (the contracts of the repositories, and tests/faults/test_outbox.py):
 
     - leaving the block without `commit` undoes everything, and so does an exception;
     - events, audit entries and deliveries commit with the change they describe, or not at all;

@@ -1,18 +1,24 @@
 """Rules of callbacks: stored first, applied once, and nothing credited that does not fit."""
 
 import json
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from application.core.payments.gateway import CallbackMalformed, SignatureInvalid
+from application.core.payments.queries import DueAttempt
 from application.core.payments.receive_callback import CallbackReply
 from application.core.payments.simulation import SimulatedOutcome
 from domain.core.kernel.errors import Unavailable
+from domain.core.kernel.ids import IntentId
 from domain.core.kernel.money import Money
 from domain.core.payments.case import CaseClosed, Resolution, ResolutionNotPossible
 from domain.core.payments.intent import AttemptStatus, IntentStatus
+from tests.fakes.core.payments_queries import InMemoryPaymentQueries
 from tests.unit.core.payments.conftest import ASKED, ORDER, WALLET, Desk
 
 PROCESSED, REPEATED, ACCEPTED = CallbackReply.PROCESSED, CallbackReply.ALREADY_PROCESSED, CallbackReply.ACCEPTED
@@ -353,6 +359,22 @@ async def test_a_send_that_was_cut_off_is_unknown_after_a_minute(desk: Desk) -> 
     assert desk.intent.stage == "unknown"
     await desk.pass_time(15 * SECOND)
     assert (desk.intent.stage, desk.balance(ORDER)) == ("succeeded", 100_00)
+
+
+class NamesALostPaymentFirst(InMemoryPaymentQueries):
+    """Reads that name something first which is gone by the time it is looked at."""
+
+    async def waiting_since(self, before: datetime, limit: int) -> Sequence[DueAttempt]:
+        found = await super().waiting_since(before, limit)
+        return [replace(one, intent_id=IntentId(UUID(int=404))) for one in found] + list(found)
+
+
+async def test_an_attempt_that_cannot_be_expired_does_not_stop_the_others(desk: Desk) -> None:
+    desk.gateway.script("+254712345678", SimulatedOutcome.NO_ANSWER)
+    await desk.pay()
+    desk.clock.advance(16 * MINUTE)
+    assert await replace(desk.expire, payment_queries=NamesALostPaymentFirst(desk.store))(100) == 1
+    assert (desk.intent.stage, desk.facts) == ("expired", ["PaymentFailed"])
 
 
 # -- what staff decide --
