@@ -51,7 +51,7 @@ class AssignmentView:
     id: TaskId
     title: str
     description: str
-    status: str
+    status: TaskStatus
     stage: str
     budget: Money | None
     due_at: datetime | None

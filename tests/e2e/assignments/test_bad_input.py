@@ -167,11 +167,11 @@ async def test_lists_and_paths_of_the_wrong_shape_are_refused(stage: Stage) -> N
             assert reply.status_code == (400 if "%00" in query else 422), f"{path}?{query} {reply.text}"
             assert reply.headers["content-type"] == "application/problem+json"
     for person, path in ((stage.student, "/api/assignments/my"), (stage.admin, "/api/admin/submissions")):
-        for query in ("status=%00", f"status={'A' * 41}"):
-            reply = await market.http.get(f"{path}?{query}", headers=market.headers(person))
-            assert reply.status_code in {400, 422}, f"{path}?{query} {reply.text}"
+        zero = await market.http.get(f"{path}?status=%00", headers=market.headers(person))
+        assert zero.status_code in {400, 422}, f"{path} {zero.text}"
         unknown = await market.http.get(f"{path}?status=DREAMT", headers=market.headers(person))
-        assert (unknown.status_code, unknown.json()["results"]) == (200, [])
+        fault = {"field": "status", "message": "is not one of the accepted values"}
+        assert (unknown.status_code, unknown.json()["errors"]) == (422, [fault])
     for method, person, path in (
         ("GET", stage.student, "/api/assignments/not-an-id"),
         ("POST", stage.writer, "/api/tasks/not-an-id/claim"),

@@ -39,7 +39,7 @@ async def post_parcel(data: JSONBody[ParcelBody]) -> dict[str, str]:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    app = Litestar([post_parcel, post_task], exception_handlers=EXCEPTION_HANDLERS)
+    app: Any = Litestar([post_parcel, post_task], exception_handlers=EXCEPTION_HANDLERS)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://soko.test") as client:
         yield client
 

@@ -416,7 +416,7 @@ def _open_task(row: asyncpg.Record) -> AssignmentView:
 
 def _assignment(row: asyncpg.Record) -> AssignmentView:
     holder = row["claim_writer_id"] or row["completed_by"]
-    stage, status = row["stage"], row["status"]
+    stage, status = row["stage"], TaskStatus(row["status"])
     return AssignmentView(
         id=row["id"],
         title=row["title"],

@@ -1,10 +1,10 @@
 """What administrators do: decide on tasks and work, and release money."""
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from litestar import Controller, Request, Response, get, post
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from application.assignments.approve_submission import ApproveSubmission
@@ -16,7 +16,8 @@ from application.assignments.release_payment import ReleasePayment, ReleasePayme
 from application.core.files.open_file import SignFile
 from application.core.identity.authenticate import Caller
 from application.core.kernel.ports import Clock, Page
-from domain.assignments.task import RejectionOutcome, TaskId
+from domain.assignments.submission import SubmissionStatus
+from domain.assignments.task import RejectionOutcome, TaskId, TaskStatus
 from domain.core.kernel.ids import AccountId
 from interface.http.assignments.bodies import (
     ApprovedBody,
@@ -36,7 +37,7 @@ from interface.http.caller import is_admin
 from interface.http.wire import ListBody, list_body
 from interface.http.wired import Wired
 
-StatusFilter = FromQuery[Annotated[str | None, QueryParameter(max_length=40)]]
+StatusFilter = FromQuery[TaskStatus | None]
 
 
 class AdminTaskController(Controller):
@@ -142,7 +143,7 @@ class AdminSubmissionController(Controller):
         page: Wired[Page],
         assignments_queries: Wired[AssignmentsQueries],
         sign_file: Wired[SignFile],
-        status: StatusFilter = None,
+        status: FromQuery[SubmissionStatus | None] = None,
     ) -> ListBody[SubmissionBody]:
         """List work, the oldest first."""
         listing = await assignments_queries.submissions(status, page)

@@ -15,6 +15,8 @@ from application.assignments.queries import AssignmentView, ClaimView, Person, S
 from application.assignments.read_plan import PlanStatus
 from application.core.files.links import SignedLink
 from domain.assignments.release import Release
+from domain.assignments.submission import SubmissionStatus
+from domain.assignments.task import TaskStatus
 from domain.assignments.writer import Quota
 from domain.core.kernel.ids import FileId
 from domain.core.kernel.money import Money
@@ -72,7 +74,7 @@ class SubmissionSummaryBody(Struct, frozen=True):
     """The work on a task, in a line."""
 
     id: UUID
-    status: str
+    status: SubmissionStatus
     version: int
     late: bool
 
@@ -103,7 +105,7 @@ class AssignmentBody(Struct, frozen=True, kw_only=True):
     id: UUID
     title: str
     description: str
-    status: str
+    status: TaskStatus
     stage: str
     budget: MoneyBody | None
     funded: bool
@@ -189,7 +191,7 @@ class WorkBody(Struct, frozen=True, kw_only=True):
     file: FileBody | None
     files: list[FileBody]
     notes: str
-    status: str
+    status: SubmissionStatus
     version: int
     late: bool
     rejection_reason: str | None

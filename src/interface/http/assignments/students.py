@@ -1,10 +1,10 @@
 """What students do: post tasks, change them, follow them."""
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from litestar import Controller, Request, get, patch, post
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from application.assignments.cancel_task import CancelTask
@@ -16,7 +16,7 @@ from application.core.files.open_file import SignFile
 from application.core.files.receive_files import UploadLimits
 from application.core.identity.authenticate import Caller
 from application.core.kernel.ports import Clock, Page
-from domain.assignments.task import TaskId
+from domain.assignments.task import TaskId, TaskStatus
 from domain.core.kernel.ids import FileId
 from interface.http.assignments.bodies import (
     AssignmentBody,
@@ -30,7 +30,7 @@ from interface.http.uploads import form_operation, read_form
 from interface.http.wire import ListBody, list_body
 from interface.http.wired import Wired
 
-StatusFilter = FromQuery[Annotated[str | None, QueryParameter(max_length=40)]]
+StatusFilter = FromQuery[TaskStatus | None]
 
 
 class StudentController(Controller):

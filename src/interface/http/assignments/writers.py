@@ -1,10 +1,10 @@
 """What writers do: find tasks, claim them, deliver, buy plans."""
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from litestar import Controller, Request, Response, get, post
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from application.assignments.buy_plan import BuyPlan, BuyPlanCommand
@@ -19,7 +19,7 @@ from application.core.files.receive_files import UploadLimits
 from application.core.identity.authenticate import Caller
 from application.core.kernel.ports import Clock, Page
 from application.core.reputation.read_rating import ReadRating
-from domain.assignments.task import TaskId
+from domain.assignments.task import TaskId, TaskStatus
 from interface.http.aliases import operation_ids
 from interface.http.assignments.bodies import (
     AssignmentBody,
@@ -37,7 +37,7 @@ from interface.http.uploads import form_operation, read_form
 from interface.http.wire import ListBody, list_body
 from interface.http.wired import Wired
 
-StatusFilter = FromQuery[Annotated[str | None, QueryParameter(max_length=40)]]
+StatusFilter = FromQuery[TaskStatus | None]
 
 
 class TaskController(Controller):
