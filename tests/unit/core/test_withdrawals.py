@@ -18,7 +18,7 @@ from application.core.payments.request_withdrawal import RequestWithdrawal, Requ
 from application.core.payments.run_payouts import RunPayouts
 from application.core.payments.simulation import SimulatedOutcome
 from application.core.payments.start_payment import AmountBelowMinimum, WholeUnitsRequired
-from domain.core.kernel.errors import DomainError, Invalid
+from domain.core.kernel.errors import DomainError, FieldError, Invalid
 from domain.core.kernel.ids import AccountId
 from domain.core.kernel.money import Money, UnknownCurrency
 from domain.core.ledger.accounts import FEES, GATEWAY_COSTS, AccountRef
@@ -211,6 +211,17 @@ class TestAsking:
         assert await desk.money() == (5000_00, 0)
         assert desk.store.rows("withdrawals") == {}
         assert desk.store.events == []
+
+    @pytest.mark.parametrize(
+        ("wish", "told"),
+        [({"phone": "12345"}, "is not a Kenyan mobile number"), ({"owner": BEN}, "is needed: the profile has none")],
+    )
+    async def test_a_phone_that_is_missing_is_told_from_one_that_is_wrong(
+        self, desk: Desk, wish: dict[str, object], told: str
+    ) -> None:
+        with pytest.raises(DestinationInvalid) as refused:
+            await desk.ask(**wish)  # type: ignore[arg-type]
+        assert refused.value.errors == (FieldError("destination.phone", told),)
 
     async def test_the_minimum_itself_passes(self, desk: Desk) -> None:
         await desk.ask(100_00)

@@ -96,8 +96,10 @@ class RequestWithdrawal:
 
     async def _destination(self, command: RequestWithdrawalCommand) -> str:
         phone = command.phone or await self.phones.phone_of(command.owner)
+        if not phone:
+            raise DestinationInvalid(errors=(FieldError("destination.phone", "is needed: the profile has none"),))
         try:
-            return prompted_phone(phone or "")
+            return prompted_phone(phone)
         except PhoneInvalid as error:
             refused = FieldError("destination.phone", "is not a Kenyan mobile number")
             raise DestinationInvalid(errors=(refused,)) from error
