@@ -4,16 +4,23 @@ import sys
 
 from interface.bootstrap.demo_people import PEOPLE
 from interface.bootstrap.runtime import Runtime
+from interface.bootstrap.settings import Settings
 
 
-def announce(runtime: Runtime) -> None:
+def announce(runtime: Runtime, has_mail_page: bool) -> None:
     """Print the addresses of a server that answers."""
-    print("\n".join(["", *lines(runtime), ""]), file=sys.stderr, flush=True)
+    shown = lines(
+        runtime.settings,
+        catches_mail=runtime.adapters.mail_catcher is not None,
+        has_mail_page=has_mail_page,
+        simulates_payments=runtime.adapters.payment_simulator is not None,
+    )
+    print("\n".join(["", *shown, ""]), file=sys.stderr, flush=True)
 
 
-def lines(runtime: Runtime) -> list[str]:
+def lines(settings: Settings, *, catches_mail: bool, has_mail_page: bool, simulates_payments: bool) -> list[str]:
     """Return what to show; in development also whom to sign in as, elsewhere only where the server is."""
-    settings, address = runtime.settings, runtime.settings.address
+    address = settings.address
     shown = [
         _line("Soko", address),
         _line("Swagger UI", f"{address}/api/docs"),
@@ -22,13 +29,17 @@ def lines(runtime: Runtime) -> list[str]:
     ]
     if settings.is_production:
         return shown
-    if runtime.adapters.mail_catcher is not None:
+    if has_mail_page:
         shown.append(_line("Caught mail", f"http://127.0.0.1:{settings.mail_catcher_port}"))
-    if runtime.adapters.payment_simulator is not None:
+    elif catches_mail:  # the page at that address, if there is one, is another server's
+        taken = f"port {settings.mail_catcher_port} is taken; name another in SOKO_MAIL_CATCHER_PORT"
+        shown.append(_line("Caught mail", f"not shown: {taken}"))
+    if simulates_payments:
         shown.append(_line("M-Pesa", f"simulated; POST {address}/api/payments/simulator/script decides the outcomes"))
     shown += ["", "  Sign in as"]
     shown += [_line(f"  {person.username}", person.password) for person in PEOPLE]
     first = PEOPLE[1]
+    port = "" if settings.port == Settings().port else f"SOKO_PORT={settings.port} "
     return [
         *shown,
         "",
@@ -37,7 +48,7 @@ def lines(runtime: Runtime) -> list[str]:
         f"""      -d '{{"username": "{first.username}", "password": "{first.password}"}}'""",
         f"    curl {address}/api/users/me -H 'authorization: Bearer <access of the reply>'",
         f"    curl {address}/health/ready",
-        "    soko demo    plays a task from posting to payout on this server and checks every amount",
+        f"    {port}make demo    plays a task from posting to payout on this server and checks every amount",
         "",
         f"  Ctrl-C stops everything; the data stays in {settings.data_path}",
     ]

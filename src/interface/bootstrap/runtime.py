@@ -311,20 +311,24 @@ async def real_adapters(
 
 
 async def serve(
-    settings: Settings, url: str, *, worker: bool, scheduler: bool, on_start: Callable[[Runtime], None]
+    settings: Settings, url: str, *, worker: bool, scheduler: bool, on_start: Callable[[Runtime, bool], None]
 ) -> None:
-    """Migrate, answer requests and run the loops, until a signal; `on_start` is called once requests are answered."""
+    """Migrate, answer requests and run the loops, until a signal.
+
+    `on_start` is called once requests are answered, with whether there is a page of caught mails.
+    """
     listener = bind(settings)
     with contextlib.closing(listener):
         async with open_runtime(settings, url) as runtime:
             await runtime.prepare()
             if settings.environment == "development":
                 await seed_people(dict(runtime.server.named_use_cases()))
-            loops = (*runtime.loops(worker=worker, scheduler=scheduler), *_mail_page(runtime))
+            mail_page = _mail_page(runtime)
+            loops = (*runtime.loops(worker=worker, scheduler=scheduler), *mail_page)
             serving = Serving(runtime.app(), listener)
             async with Background(loops):
                 with stopping_on_signals(serving.stop):
-                    await serving.run(on_start=lambda: on_start(runtime))
+                    await serving.run(on_start=lambda: on_start(runtime, bool(mail_page)))
 
 
 def _mail_page(runtime: Runtime) -> tuple[Loop, ...]:

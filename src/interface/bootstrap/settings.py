@@ -13,6 +13,8 @@ from typing import Any
 from domain.core.files.policies import EXTENSIONS, FILE_SIZE_MAX
 from domain.core.kernel.policies import Policy, PolicyValueRefused
 
+PORT_MAX = 65535
+
 
 class SettingsRefused(Exception):
     """The settings cannot be used; the message names each one and says what to do."""
@@ -102,7 +104,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         try:
             found[each.name] = _read(each.default, text)
         except ValueError:
-            wrong.append(f"{each.metadata['env']}: {text!r} is not {type(each.default).__name__}")
+            kind = "yes or no" if isinstance(each.default, bool) else "a whole number"  # other kinds take any text
+            wrong.append(f"{each.metadata['env']}: {text!r} is not {kind}")
     settings = Settings(**found)
     wrong += _unusable(settings)
     if settings.is_production:
@@ -133,6 +136,10 @@ def _unusable(settings: Settings) -> list[str]:
         wrong.append("SOKO_ENVIRONMENT: must be development, test or production")
     if settings.jwt_algorithm not in {"HS256", "EdDSA"}:
         wrong.append("SOKO_JWT_ALGORITHM: must be HS256 or EdDSA")
+    for each in fields(Settings):
+        port = getattr(settings, each.name)
+        if each.metadata["env"].endswith("_PORT") and not 0 <= port <= PORT_MAX:
+            wrong.append(f"{each.metadata['env']}: must be 0 to {PORT_MAX}")
     policies: tuple[tuple[str, Policy[Any]], ...] = (
         ("MAX_FILE_SIZE_MB", FILE_SIZE_MAX),
         ("ALLOWED_FILE_EXTENSIONS", EXTENSIONS),

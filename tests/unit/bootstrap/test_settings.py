@@ -34,3 +34,18 @@ def test_a_default_that_its_policy_refuses_stops_the_start(env: str, text: str, 
     with pytest.raises(SettingsRefused) as refused:
         read_settings({env: text})
     assert str(refused.value) == told
+
+
+@pytest.mark.parametrize(
+    ("env", "text", "told"),
+    [
+        ("SOKO_PORT", "abc", "'abc' is not a whole number"),
+        ("SOKO_PORT", "65536", "must be 0 to 65535"),
+        ("SOKO_MAIL_CATCHER_PORT", "-1", "must be 0 to 65535"),
+        ("DEBUG", "maybe", "'maybe' is not yes or no"),
+    ],
+)
+def test_a_setting_of_the_wrong_kind_stops_the_start_in_plain_words(env: str, text: str, told: str) -> None:
+    with pytest.raises(SettingsRefused) as refused:
+        read_settings({env: text})
+    assert str(refused.value) == f"{env}: {told}"
