@@ -84,7 +84,10 @@ class Visitor:
         try:
             reply = await self.client.request(method, path, headers=headers, **content)
         except httpx.ConnectError as error:
-            raise Surprise(f"Nobody answers at {self.client.base_url}; start the server with `make run`.") from error
+            raise Surprise(
+                f"Nobody answers at {self.client.base_url}; start the server with `make run`, or, if it has another"
+                " port, name that in SOKO_PORT."
+            ) from error
         except httpx.HTTPError as error:
             raise Surprise(f"{self.name}: {method} {path}: {type(error).__name__} {error}") from error
         try:
