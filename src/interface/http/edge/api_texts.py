@@ -16,7 +16,7 @@ address does not answer is 405 with `Allow`, an unknown address 404.
 unless said otherwise, and at most 100.
 
 **Money.** A decimal string with its currency beside it, `{"amount": "1500.00", "currency": "KES"}`. Input takes the
-string or a JSON number of whole minor units.
+string or a JSON number, `1500` or `1500.5`; more digits than the currency has are refused.
 
 **Times.** RFC 3339 in UTC, `2026-03-02T08:00:00Z`. A time without a zone is refused.
 
