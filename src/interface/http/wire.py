@@ -1,7 +1,7 @@
 """What all bodies share: money, times, pages."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import quote_plus, urlencode
 
@@ -12,6 +12,9 @@ from msgspec import Meta, Struct
 from application.core.kernel.ports import Listing, Page
 from domain.core.kernel.errors import FieldError, Invalid
 from domain.core.kernel.money import Money
+
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+"""Instants that are counted with; nearer to the ends of the calendar a day more or less is none."""
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -62,9 +65,11 @@ def page_from(
 
 
 def instant(field: str, at: datetime | None) -> datetime | None:
-    """Return an instant of a query string. Raises Invalid for one without a time zone, which a schema cannot refuse."""
+    """Return an instant of a query string. Raises Invalid for what a schema cannot refuse."""
     if at is not None and at.tzinfo is None:
         raise Invalid(errors=(FieldError(field, "needs a time zone, such as Z"),))
+    if at is not None and not EARLIEST <= at < LATEST:
+        raise Invalid(errors=(FieldError(field, "is out of range"),))
     return at
 
 
