@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from datetime import timedelta
 
 from tests.e2e.market import PASSWORD, Market
 
@@ -46,6 +47,21 @@ async def test_the_mailed_link_resets_the_password_and_an_unknown_address_gets_n
     assert (to, subject) == ("amina@example.test", "Your password was changed")
     login = {"username": "amina", "password": "Deep-rivers-9"}
     assert (await market.post(None, "/api/auth/login", login)).status_code == 200
+
+
+async def test_nobody_writes_letters_of_his_own_to_addresses_that_he_claims(market: Market) -> None:
+    person = {"password": PASSWORD, "first_name": "You won, open https://evil.test", "last_name": "now"}
+    for number in range(12):
+        named = {"username": f"eve_number_{number}", "email": "victim@example.test"}
+        assert (await market.post(None, "/api/auth/register", person | named)).status_code == 201
+    assert (await market.post(None, "/api/auth/password-reset", {"email": "victim@example.test"})).status_code == 200
+    sent = await mails(market)
+    assert [subject for _, subject, _ in sent] == ["Confirm your address"] * 10 + ["Set a new password"]
+    assert all(text.startswith("Hello eve_number_") and "evil.test" not in text for _, _, text in sent)
+    market.clock.advance(timedelta(hours=1))
+    later = person | {"username": "amina", "email": "victim@example.test"}
+    assert (await market.post(None, "/api/auth/register", later)).status_code == 201
+    assert len(await mails(market)) == 12
 
 
 async def test_me_shows_the_wallet_and_to_writers_their_rating(market: Market) -> None:

@@ -2,14 +2,19 @@
 
 Codes are recomputed from their rows here, so neither event nor table has ever held one. Who would be mailed is decided
 here as well, so the request that asked costs the same for everybody.
+
+Anybody can have mail sent to an address that he only claims. Such mail greets by the user name, whose letters are few,
+never by a name of free words and links, and an address gets MAILS_PER_HOUR of it at most, whoever asks.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import timedelta
+from typing import Final, Protocol
 
 from application.core.identity.desk import CodeDesk
-from application.core.identity.ports import IdentityUnitOfWork
+from application.core.identity.ports import AttemptCounter, IdentityUnitOfWork, TooManyAttempts
+from application.core.identity.security import CodeHasher
 from application.core.kernel.mail import Mail, MailsUnitOfWork
 from application.core.kernel.ports import Clock, Delivery, Policies
 from domain.core.identity.account import Account
@@ -27,6 +32,10 @@ from domain.core.identity.events import (
 from domain.core.identity.policies import CODE_TRIES
 from domain.core.kernel.events import Event
 
+HOUR: Final = timedelta(hours=1)
+MAILS_PER_HOUR: Final = 10
+"""Above what one account may ask for, so that a rival cannot easily keep somebody from confirming his address."""
+
 
 class IdentityMailUnitOfWork(IdentityUnitOfWork, MailsUnitOfWork, Protocol):
     """A unit of work that knows people and can write to them."""
@@ -40,6 +49,8 @@ class MailContactCode:
 
     unit_of_work: Callable[[], IdentityMailUnitOfWork]
     code_desk: CodeDesk
+    attempts: AttemptCounter
+    hasher: CodeHasher
     policies: Policies
     clock: Clock
     address: str
@@ -50,7 +61,15 @@ class MailContactCode:
         assert isinstance(event, ContactCodeAsked)
         async with self.unit_of_work() as uow:
             code = await uow.codes.get(event.code_id, lock=False)
-            if event.kind is ContactKind.EMAIL and code is not None and self._is_open(code):
+        if (
+            code is None
+            or event.kind is not ContactKind.EMAIL
+            or not self._is_open(code)
+            or not await self._is_counted(code.address)
+        ):
+            code = None
+        async with self.unit_of_work() as uow:
+            if code is not None:
                 account = await uow.accounts.get(event.account_id, lock=False)
                 if await uow.accounts.is_verified_elsewhere(ContactKind.EMAIL, code.address, account.id):
                     uow.mails.add(_already_known(delivery, code.address))
@@ -59,12 +78,21 @@ class MailContactCode:
             uow.done(delivery)
             await uow.commit()
 
+    async def _is_counted(self, address: str) -> bool:
+        """Count a mail to an address, and tell whether it may have one more."""
+        key = self.hasher.digest("mails_per_hour", address)
+        try:
+            await self.attempts.take(key, limit=MAILS_PER_HOUR, window=HOUR, now=self.clock.now())
+        except TooManyAttempts:
+            return False
+        return True
+
     def _is_open(self, code: OneTimeCode) -> bool:
         return code.is_open(now=self.clock.now(), tries_max=self.policies.value(CODE_TRIES))
 
     def _code(self, delivery: Delivery, account: Account, code: OneTimeCode) -> Mail:
         text = (
-            f"Hello {account.name},\n\n"
+            f"Hello {account.username},\n\n"
             f"your code to confirm this address is {self.code_desk.digits(code)}.\n\n"
             f"Or open {self.address}/verify-email?token={self.code_desk.link_token(code)}\n\n"
             "If you did not ask for this, ignore this mail: nothing happens without the code.\n"
@@ -99,7 +127,7 @@ class MailReset:
 
     def _code(self, delivery: Delivery, account: Account, code: OneTimeCode) -> Mail:
         text = (
-            f"Hello {account.name},\n\n"
+            f"Hello {account.username},\n\n"
             f"your code to set a new password is {self.code_desk.digits(code)}.\n\n"
             f"Or open {self.address}/password-reset?token={self.code_desk.link_token(code)}\n\n"
             f"Your user name is {account.username}. If you did not ask for this, ignore this mail.\n"

@@ -194,6 +194,8 @@ def _subscriptions(adapters: Adapters) -> tuple[Subscription, ...]:
     mail_code = MailContactCode(
         unit_of_work=units,
         code_desk=code_desk,
+        attempts=adapters.attempts,
+        hasher=adapters.codes,
         policies=adapters.policies,
         clock=adapters.clock,
         address=adapters.public_address,
