@@ -185,10 +185,7 @@ class Bench:
         return Round(load=load, cpu_s_per_1000=cost)
 
     async def _rows(self, flow: Flow) -> Mapping[str, int]:
-        return {
-            table: await self._connection.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608  our own tables
-            for table in flow.effects
-        }
+        return {effect: await self._connection.fetchval(_counting(effect)) for effect in flow.effects}
 
     async def _check_rows(
         self, flow: Flow, server: Contender, load: Load, before: Mapping[str, int], connections: int
@@ -220,6 +217,13 @@ class Bench:
             forms[server.name] = form_of(json.loads(body))
         if len({json.dumps(form, sort_keys=True) for form in forms.values()}) > 1:
             raise WrongAnswer(f"{flow.key}: the replies differ in form: {json.dumps(forms, indent=1)}")
+
+
+def _counting(effect: str) -> str:
+    """Return the query of a number that a flow changes: the rows of a table, or the sum of a column."""
+    table, _, column = effect.partition(".")
+    counted = f"coalesce(sum({column}), 0)::bigint" if column else "count(*)"
+    return f"SELECT {counted} FROM {table}"  # noqa: S608  our own tables
 
 
 def form_of(value: Any) -> Any:

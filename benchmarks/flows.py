@@ -72,7 +72,8 @@ class Flow:
     """One endpoint under load.
 
     `calls(market, first, count)` makes requests about subjects number `first` and on, counted from 1. `effects` are the
-    rows that one answered request adds, by table; the first table counts the requests. `faults` are queries that count
+    rows that one answered request adds, by table, and what it adds to the sum of a column; the first is a table and
+    counts the requests. `faults` are queries that count
     what must never be.
     """
 
@@ -215,7 +216,7 @@ FLOWS = (
         target=0.7,
         calls=_claims,
         supply=lambda scale: scale.open_tasks,
-        effects={"claims": 1, "outbox_messages": 1},
+        effects={"claims": 1, "outbox_messages": 1, "writers.used": 1, "writers.open_claims": 1},
         reset=(
             f"UPDATE writers SET used = 0, open_claims = 0 WHERE {_CLAIMING}",  # noqa: S608 - a constant of ours
             "VACUUM writers",
@@ -266,6 +267,8 @@ FLOWS = (
             "ledger_postings": 2,
             "ledger_unsealed": 1,
             "points_entries": 1,
+            "ratings.points": 5,
+            "writers.open_claims": -1,
             "audit_entries": 2,
             "audit_unsealed": 2,
             "outbox_messages": 2,
