@@ -251,6 +251,18 @@ async def test_blocks_can_be_set_listed_repeated_and_taken_back(soko: IdentityAp
     assert (gone.status_code, gone.json()["code"]) == (404, "identity.not_blocked")
 
 
+async def test_addresses_cannot_be_tried_by_the_list_for_who_has_them(soko: IdentityApp) -> None:
+    one, two = await soko.register("amina"), await soko.register("brian")
+    for number in range(10):
+        body = {"blocked_email": f"nobody-{number}@example.test"}
+        assert (await soko.post("/api/users/block", body, token=one["access"])).status_code == 404
+    named = {"blocked_email": "brian@example.test"}
+    refused = await soko.post("/api/users/block", named, token=one["access"])
+    assert (refused.status_code, refused.json()["code"]) == (429, "identity.too_many_attempts")
+    assert (await soko.get("/api/users/blocked", token=one["access"])).json()["results"] == []
+    assert (await soko.post("/api/users/block", {"user_id": two["id"]}, token=one["access"])).status_code == 201
+
+
 async def test_people_are_found_by_name_except_administrators_and_blocked_pairs(soko: IdentityApp) -> None:
     admin = await an_admin(soko)
     me, other = await soko.register("seeker"), await soko.register("chief_two")

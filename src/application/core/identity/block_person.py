@@ -1,13 +1,17 @@
 """Block a person, and take it back.
 
 A block stops new messages, claims, assignments and bookings between the two, whoever set it; running deals go on
-(`identity.block_works_both_ways`). The other modules ask `blocks.is_blocked_between`.
+(`identity.block_works_both_ways`). Whoever decides on one of these reads the block in the same transaction, by
+`blocks.is_blocked_between` or along with what is locked.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
-from application.core.identity.ports import IdentityUnitOfWork, Login
+from application.core.identity.ports import AttemptCounter, IdentityUnitOfWork, Login
+from application.core.identity.security import CodeHasher
 from application.core.kernel.ports import Clock, IdSource
 from domain.core.identity.account import UserNotFound
 from domain.core.identity.blocks import Block, NotBlocked
@@ -15,6 +19,9 @@ from domain.core.identity.contacts import read_email
 from domain.core.identity.events import AccountBlocked
 from domain.core.kernel.errors import FieldError, Invalid
 from domain.core.kernel.ids import AccountId
+
+HOUR: Final = timedelta(hours=1)
+ADDRESSES_PER_HOUR: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +35,16 @@ class BlockPersonCommand:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockPerson:
     unit_of_work: Callable[[], IdentityUnitOfWork]
+    attempts: AttemptCounter
+    hasher: CodeHasher
     clock: Clock
     ids: IdSource
 
     async def __call__(self, command: BlockPersonCommand) -> tuple[Block, bool]:
-        """Return the block, and whether it is new. Raises UserNotFound, CannotBlockSelf, Invalid."""
+        """Return the block, and whether it is new. Raises UserNotFound, CannotBlockSelf, TooManyAttempts, Invalid."""
+        if command.account_id is None and command.email:
+            key = self.hasher.digest("addresses_per_hour", str(command.blocker_id))
+            await self.attempts.take(key, limit=ADDRESSES_PER_HOUR, window=HOUR, now=self.clock.now())
         async with self.unit_of_work() as uow:
             block = Block(
                 id=self.ids.new(),

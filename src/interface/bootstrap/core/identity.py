@@ -134,7 +134,9 @@ def _use_cases(
         administer_user=AdministerUser(unit_of_work=units, revocations=revocations, clock=clock),
         ask_code=AskCode(unit_of_work=units, code_desk=code_desk, quota=quota, clock=clock),
         ask_reset=AskReset(unit_of_work=units, code_desk=code_desk, quota=quota, clock=clock),
-        block_person=BlockPerson(unit_of_work=units, clock=clock, ids=ids),
+        block_person=BlockPerson(
+            unit_of_work=units, attempts=adapters.attempts, hasher=adapters.codes, clock=clock, ids=ids
+        ),
         change_password=ChangePassword(
             unit_of_work=units,
             attempts=adapters.attempts,

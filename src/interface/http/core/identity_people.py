@@ -260,7 +260,12 @@ class BlockController(Controller):
     @post(
         "/api/users/block",
         operation_id="blockUser",
-        refuses=("identity.cannot_block_self", "identity.email_invalid", "identity.user_not_found"),
+        refuses=(
+            "identity.cannot_block_self",
+            "identity.email_invalid",
+            "identity.too_many_attempts",
+            "identity.user_not_found",
+        ),
         also={200: "The person was blocked already."},
         status_code=201,
     )
