@@ -295,7 +295,6 @@ class IdentityQueriesContract:
         assert [view.user.id for view in (await queries.blocked(one.id, Page())).results] == [two.id]
         assert (await queries.blocked(two.id, Page())).results == []
         assert (await queries.block(one.id, two.id)).reason == "rude"
-        assert await queries.is_blocked_between(two.id, one.id) is True
 
 
 class AttemptCounterContract:

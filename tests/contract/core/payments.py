@@ -130,8 +130,6 @@ class PaymentsContract:
         async with stores.units() as uow:
             assert await uow.intents.get(stored.id) == stored
         async with stores.units() as uow:
-            assert await uow.intents.get_by_reference(stored.reference) == stored
-        async with stores.units() as uow:
             assert await uow.intents.find_of_attempt(stored.attempts[0].id) == stored
         async with stores.units() as uow:
             found = await uow.intents.find_open(stored.payer, stored.purpose, stored.subject)
@@ -142,8 +140,6 @@ class PaymentsContract:
         async with stores.units() as uow:
             with pytest.raises(NotFound):
                 await uow.intents.get(unknown.id)
-            with pytest.raises(NotFound):
-                await uow.intents.get_by_reference(unknown.reference)
             with pytest.raises(NotFound):
                 await uow.cases.get(a_case().id)
             assert await uow.intents.find_of_attempt(unknown.attempts[0].id) is None

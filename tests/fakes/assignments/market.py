@@ -410,9 +410,10 @@ class Market:
 
     async def let_payment_end(self, purchase: PlanPurchase) -> None:
         """Have nobody answer the prompt until the payment's life is over, as the sweep of payments does."""
-        self.clock.set(self.intent(purchase.payment.reference).expires_at)
+        stored = self.intent(purchase.payment.reference)
+        self.clock.set(stored.expires_at)
         async with self.units() as uow:
-            intent = await uow.intents.get_by_reference(purchase.payment.reference)
+            intent = await uow.intents.get(stored.id)
             now = self.clock.now()
             uow.record(intent.end_attempt(intent.attempts[-1], AttemptStatus.EXPIRED, "EXPIRED", None, now))
             intent.expire(now)

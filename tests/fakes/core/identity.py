@@ -318,9 +318,6 @@ class InMemoryIdentityQueries:
             raise UserNotFound
         return public_profile(account)
 
-    async def public_profiles(self, account_ids: Sequence[AccountId]) -> Sequence[PublicProfile]:
-        return [public_profile(one) for one in self._accounts() if one.id in account_ids and one.is_active]
-
     async def named(self, search: str, *, viewer: AccountId) -> Sequence[PublicProfile]:
         found = [
             public_profile(account)
@@ -329,7 +326,7 @@ class InMemoryIdentityQueries:
             and account.id != viewer
             and not account.is_admin
             and search.casefold() in f"{account.username} {account.name}".casefold()
-            and not await self.is_blocked_between(account.id, viewer)
+            and not self._is_blocked_between(account.id, viewer)
         ]
         return found[:NAMES_MAX]
 
@@ -390,7 +387,7 @@ class InMemoryIdentityQueries:
             raise NotBlocked
         return self._block(found)
 
-    async def is_blocked_between(self, one: AccountId, other: AccountId) -> bool:
+    def _is_blocked_between(self, one: AccountId, other: AccountId) -> bool:
         blocks = self._blocks()
         return (one, other) in blocks or (other, one) in blocks
 

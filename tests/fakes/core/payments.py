@@ -46,12 +46,6 @@ class InMemoryIntents:
         found: PaymentIntent = self._intents[intent_id]
         return found
 
-    async def get_by_reference(self, reference: str) -> PaymentIntent:
-        found = self._first(lambda intent: intent.reference == reference)
-        if found is None:
-            raise NotFound
-        return found
-
     async def find_open(self, payer: AccountId, purpose: str, subject: UUID) -> PaymentIntent | None:
         return self._first(
             lambda one: one.is_open and (one.payer, one.purpose, one.subject) == (payer, purpose, subject)

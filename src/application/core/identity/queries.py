@@ -130,10 +130,6 @@ class IdentityQueries(Protocol):
         """Return what others see of a person. Raises UserNotFound, also for who is suspended."""
         ...
 
-    async def public_profiles(self, account_ids: Sequence[AccountId]) -> Sequence[PublicProfile]:
-        """Return what others see of several people; who is missing is left out."""
-        ...
-
     async def named(self, search: str, *, viewer: AccountId) -> Sequence[PublicProfile]:
         """Return at most NAMES_MAX people whose name holds the words; no administrators, nobody across a block."""
         ...
@@ -160,8 +156,4 @@ class IdentityQueries(Protocol):
 
     async def block(self, blocker: AccountId, blocked: AccountId) -> BlockView:
         """Return one person's block of another. Raises NotBlocked."""
-        ...
-
-    async def is_blocked_between(self, one: AccountId, other: AccountId) -> bool:
-        """Tell whether either has blocked the other."""
         ...

@@ -53,10 +53,6 @@ class Intents(Protocol):
         """Return a payment. Raises NotFound."""
         ...
 
-    async def get_by_reference(self, reference: str) -> PaymentIntent:
-        """Return a payment. Raises NotFound."""
-        ...
-
     async def find_open(self, payer: AccountId, purpose: str, subject: UUID) -> PaymentIntent | None:
         """Return the open payment for this, if any."""
         ...

@@ -4,14 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from domain.core.kernel.errors import Forbidden, Invalid, NotFound
+from domain.core.kernel.errors import Invalid, NotFound
 from domain.core.kernel.ids import AccountId
-
-
-class Blocked(Forbidden):
-    """One of the two has blocked the other."""
-
-    code = "identity.blocked"
 
 
 class CannotBlockSelf(Invalid):

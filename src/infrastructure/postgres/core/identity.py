@@ -148,7 +148,7 @@ _VOID_CODES = Statement(
 
 _B = blocks.c
 _BLOCK_COLUMNS = tuple(column.name for column in blocks.columns)
-BLOCKED_BETWEEN = Statement(
+_BLOCKED_BETWEEN = Statement(
     select(_B.id)
     .where(
         ((_B.blocker_id == bindparam("one")) & (_B.blocked_id == bindparam("other")))
@@ -400,7 +400,7 @@ class PostgresBlocks:
         unit_of_work.attach(self)
 
     async def is_blocked_between(self, one: AccountId, other: AccountId) -> bool:
-        return await BLOCKED_BETWEEN.fetch_value(self._unit.connection, one=one, other=other) is not None
+        return await _BLOCKED_BETWEEN.fetch_value(self._unit.connection, one=one, other=other) is not None
 
     async def find(self, blocker: AccountId, blocked: AccountId) -> Block | None:
         row = await _BLOCK.fetch_row(self._unit.connection, blocker=blocker, blocked=blocked)

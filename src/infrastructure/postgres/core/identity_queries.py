@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import asyncpg
 from sqlalchemy import bindparam, func, literal, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from application.core.identity.ports import Login
 from application.core.identity.queries import (
@@ -22,21 +21,18 @@ from domain.core.identity.account import Location, UserNotFound
 from domain.core.identity.blocks import NotBlocked
 from domain.core.identity.roles import GrantStatus, Role, RoleGrant
 from domain.core.kernel.ids import AccountId
-from infrastructure.postgres.core.identity import ADMINISTRATORS, BLOCKED_BETWEEN, by_login, grants_of
+from infrastructure.postgres.core.identity import ADMINISTRATORS, by_login, grants_of
 from infrastructure.postgres.core.identity_tables import accounts, blocks, sign_ins
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.keyset import KeysetList
 from infrastructure.postgres.statements import Statement
-from infrastructure.postgres.tables import TEXT, UUID
+from infrastructure.postgres.tables import TEXT
 
 _A, _S, _B = accounts.c, sign_ins.c, blocks.c
 
 _USER = Statement(select(accounts).where(_A.id == bindparam("wanted")))
 _SHOWN = (_A.id, _A.username, _A.first_name, _A.last_name, _A.avatar, _A.bio, _A.city, _A.roles, _A.joined_at)
 _PUBLIC = Statement(select(*_SHOWN).where(_A.id == bindparam("wanted"), _A.is_active))
-_PUBLIC_MANY = Statement(
-    select(*_SHOWN).where(_A.id == func.any(bindparam("wanted", type_=ARRAY(UUID))), _A.is_active).limit(500)
-)
 _FULL_NAME = _A.first_name + " " + _A.last_name
 _LIKE = bindparam("pattern", type_=TEXT)
 _MATCHES = or_(_A.username.ilike(_LIKE), _FULL_NAME.ilike(_LIKE))
@@ -118,10 +114,6 @@ class PostgresIdentityQueries:
             raise UserNotFound
         return _profile(row)
 
-    async def public_profiles(self, account_ids: Sequence[AccountId]) -> Sequence[PublicProfile]:
-        async with self._database.connection() as connection:
-            return [_profile(row) for row in await _PUBLIC_MANY.fetch(connection, wanted=list(account_ids))]
-
     async def named(self, search: str, *, viewer: AccountId) -> Sequence[PublicProfile]:
         async with self._database.connection() as connection:
             return [_profile(row) for row in await _NAMED.fetch(connection, pattern=_pattern(search), viewer=viewer)]
@@ -170,10 +162,6 @@ class PostgresIdentityQueries:
         if row is None:
             raise NotBlocked
         return _block(row)
-
-    async def is_blocked_between(self, one: AccountId, other: AccountId) -> bool:
-        async with self._database.connection() as connection:
-            return await BLOCKED_BETWEEN.fetch_value(connection, one=one, other=other) is not None
 
     async def _row(self, account_id: AccountId) -> asyncpg.Record:
         async with self._database.connection() as connection:

@@ -86,7 +86,6 @@ _SAVE_ATTEMPT = _update(
     ),
 )  # fmt: skip
 _BY_ID = _locked("i.id = :intent_id", intent_id=UUID)
-_BY_REFERENCE = _locked("i.reference = :wanted", wanted=TEXT)
 _BY_ATTEMPT = _locked("i.id = (SELECT intent_id FROM payment_attempts WHERE id = :attempt_id)", attempt_id=UUID)
 _OPEN = _locked(
     "i.status = 'open' AND i.payer_id = :payer_id AND i.purpose = :wanted_purpose AND i.subject = :wanted_subject",
@@ -166,10 +165,6 @@ class PostgresIntents:
     async def get(self, intent_id: IntentId) -> PaymentIntent:
         """Return a payment. Raises NotFound."""
         return self._payments.get(intent_id) or _found(await self._one(_BY_ID, intent_id=intent_id))
-
-    async def get_by_reference(self, reference: str) -> PaymentIntent:
-        """Return a payment. Raises NotFound."""
-        return _found(await self._one(_BY_REFERENCE, wanted=reference))
 
     async def find_of_attempt(self, attempt_id: uuid.UUID) -> PaymentIntent | None:
         """Return the payment that an attempt belongs to, if any."""
