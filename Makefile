@@ -17,7 +17,7 @@ ready: ## Make .venv match the locks (every target below does this first)
 run: ready ## Start everything: database, API, worker, payment simulator, mail catcher
 	@exec .venv/bin/soko run $(ARGS)
 
-demo: ready ## Play one task from posting to payout against a fresh database, and print each step
+demo: ready ## Play one task from posting to payout on the server that `make run` started, and print each step
 	@.venv/bin/soko demo $(ARGS)
 
 check: ready ## Format, lint, types, then the architecture, unit and contract tests

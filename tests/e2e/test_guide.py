@@ -21,6 +21,18 @@ async def test_every_request_of_the_readme_is_in_the_api_document(market: Market
     assert told - known == simulated
 
 
+async def test_every_request_of_the_walk_through_is_in_the_api_document(market: Market) -> None:
+    document = (await market.get(None, "/api/schema")).json()
+    known = {(method.upper(), IDS.sub("{}", path)) for path, methods in document["paths"].items() for method in methods}
+    walked = {
+        ("POST" if re.search(r" -(?:X POST|d|F) ", line) else "GET", "/api" + re.sub(r"\$\w+", "{}", path))
+        for line in re.sub(r"\\\n\s*", "", README).splitlines()
+        for path in re.findall(r"curl -s .*?\$api(/[\w/$-]+)", line)
+    }
+    assert len(walked) >= 12
+    assert walked <= known
+
+
 async def test_every_page_of_the_readme_opens(market: Market) -> None:
     pages = set(re.findall(r"(?:127\.0\.0\.1:8000|`)(/(?:api/docs|api/redoc|api/schema|health|metrics)[\w/]*)", README))
     assert len(pages) >= 5
