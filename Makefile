@@ -39,5 +39,5 @@ upgrade: ## The same, taking the newest versions
 	@$(PYTHON) scripts/bootstrap.py lock --upgrade
 
 clean: ## Delete what can be made again: .venv, .tools and caches; never .data
-	rm -rf .venv .tools build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
