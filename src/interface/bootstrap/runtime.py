@@ -67,7 +67,7 @@ from interface.bootstrap.core.mail import open_mailer
 from interface.bootstrap.core.notifications import deliver_mails_of
 from interface.bootstrap.core.payment_gateways import open_gateways
 from interface.bootstrap.demo_people import DemoPerson, seed_people
-from interface.bootstrap.serving import Serving, bind, stopping_on_signals
+from interface.bootstrap.serving import Serving, bind, leave_alone_what_stays, stopping_on_signals
 from interface.bootstrap.settings import Settings, SettingsRefused
 from interface.http.edge.wire_types import App
 
@@ -326,6 +326,7 @@ async def serve(
             mail_page = _mail_page(runtime)
             loops = (*runtime.loops(worker=worker, scheduler=scheduler), *mail_page)
             serving = Serving(runtime.app(), listener)
+            leave_alone_what_stays()
             async with Background(loops):
                 with stopping_on_signals(serving.stop):
                     await serving.run(on_start=lambda: on_start(runtime, bool(mail_page)))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -22,6 +23,9 @@ HEAD_BYTES_MAX = 64 * 1024
 """Request line and headers, or trailers; some eight times the longest that is ours."""
 
 GATHERED_BYTES_MAX = 64 * 1024
+
+COLLECTED_AFTER = 10_000
+"""Objects made and not freed before the collector looks for rings among them."""
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -72,6 +76,17 @@ class Serving:
         if self._server.should_exit:
             self._server.force_exit = True
         self._server.should_exit = True
+
+
+def leave_alone_what_stays() -> None:
+    """Keep the garbage collector from looking at what was made at start, again and again for as long as we serve.
+
+    That is some 170,000 objects, and a page of a list makes enough new ones to have it look once. Measured: a tenth of
+    the CPU of a page, and of an approval.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECTED_AFTER, 20, 20)
 
 
 @contextlib.contextmanager
