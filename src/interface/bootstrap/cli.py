@@ -14,6 +14,7 @@ import uvloop
 
 from application.core.audit.trail import Progress as TrailProgress
 from application.core.audit.trail import TrailProof
+from application.core.kernel.ports import DeadMessage
 from application.core.ledger.proof import LedgerProof, Progress
 from domain.core.kernel.errors import DomainError
 from infrastructure.local.data_folder import DataFolderRefused, one_server_on, require_writable
@@ -24,6 +25,7 @@ from interface.cli.assignments.demo import demo_commands
 from interface.cli.core.audit import audit_commands
 from interface.cli.core.identity import identity_commands
 from interface.cli.core.ledger import ledger_commands
+from interface.cli.core.outbox import outbox_commands
 
 REFUSED = 2
 """Exit status for what the person at the keyboard can put right."""
@@ -143,10 +145,29 @@ def _verify_trail(progress: TrailProgress) -> TrailProof:
     return proof
 
 
+def _dead_messages(rows_max: int) -> list[DeadMessage]:
+    from interface.bootstrap.core.outbox import dead_messages
+    from interface.bootstrap.runtime import database_of
+
+    with database_of(_prepare()) as url:
+        found: list[DeadMessage] = _finish(dead_messages(url, rows_max))
+    return found
+
+
+def _replay_message(message_id: UUID) -> bool:
+    from interface.bootstrap.core.outbox import replay_message
+    from interface.bootstrap.runtime import database_of
+
+    with database_of(_prepare()) as url:
+        was_dead: bool = _finish(replay_message(url, message_id))
+    return was_dead
+
+
 app.add_typer(identity_commands(_create_admin))
 app.add_typer(demo_commands(lambda: read_settings().address, ADMINISTRATOR.username, ADMINISTRATOR.password))
 app.add_typer(audit_commands(_verify_trail), name="audit")
 app.add_typer(ledger_commands(_prove), name="ledger")
+app.add_typer(outbox_commands(_dead_messages, _replay_message), name="outbox")
 
 
 def _serve(*, worker: bool, scheduler: bool, everything: bool) -> None:

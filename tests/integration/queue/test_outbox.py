@@ -9,8 +9,9 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from typer.testing import CliRunner
 
-from application.core.kernel.ports import Delivery
+from application.core.kernel.ports import DeadMessage, Delivery
 from application.core.kernel.request_context import RequestContext, current_request, request_context
 from domain.core.kernel.errors import Unavailable
 from domain.core.kernel.events import Event
@@ -22,7 +23,8 @@ from infrastructure.queue.broker import InProcessBroker
 from infrastructure.queue.delivery import RETRY_FIRST, TRIES_MAX, DeliverMessage
 from infrastructure.queue.relay import OutboxRelay
 from interface.bootstrap.area import Subscription, SubscriptionList
-from tests.fakes.core.system import FixedClock, SequentialIds
+from interface.cli.core.outbox import outbox_commands
+from tests.fakes.core.system import NOON, FixedClock, SequentialIds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,9 +174,27 @@ async def test_a_message_that_always_fails_is_given_up_with_its_reason_and_can_b
     assert message["dead_at"] is not None
     assert message["last_error"] == "ValueError: a bug"
     assert await market.deliver_due() == 0
+    (dead,) = await market.outbox.dead(10)
+    assert (dead.id, dead.dead_at, dead.last_error) == (message["id"], message["dead_at"], "ValueError: a bug")
+    assert (dead.event_name, dead.subscriber) == (message["event_name"], message["subscriber"])
     assert await market.outbox.replay(message["id"])
+    assert await market.outbox.dead(10) == []
     assert await market.deliver_due() == 1
     assert len(market.hearing.heard) == 1
+    assert not await market.outbox.replay(message["id"])
+
+
+def test_an_operator_lists_what_was_given_up_and_replays_it_by_its_id() -> None:
+    dead = DeadMessage(
+        id=UUID(int=7), event_name="shop.sold", subscriber="shop.tell", dead_at=NOON, last_error="ValueError: a bug"
+    )
+    commands = outbox_commands(lambda rows_max: [dead][:rows_max], lambda message_id: message_id == dead.id)
+    listed = CliRunner().invoke(commands, ["dead"])
+    assert listed.stdout == f"{UUID(int=7)}  {NOON:%Y-%m-%dT%H:%M:%SZ}  shop.tell  ValueError: a bug\n"
+    replayed = CliRunner().invoke(commands, ["replay", str(dead.id)])
+    assert (replayed.exit_code, replayed.stdout) == (0, "The event is due again.\n")
+    unknown = CliRunner().invoke(commands, ["replay", str(UUID(int=8))])
+    assert (unknown.exit_code, unknown.stderr) == (1, "No such event was given up.\n")
 
 
 async def test_a_message_that_nobody_hears_any_more_is_given_up_with_a_reason(market: Market) -> None:

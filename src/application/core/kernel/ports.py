@@ -80,6 +80,17 @@ class Delivery:
     occurred_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadMessage:
+    """An event that its subscriber never took: what was to be told to whom, and what went wrong last."""
+
+    id: UUID
+    event_name: str
+    subscriber: str
+    dead_at: datetime
+    last_error: str | None
+
+
 class UnitOfWork(Protocol):
     """One transaction. Promises (the contracts of the repositories, and tests/faults/test_outbox.py):
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import BigInteger, bindparam, func, null, select, text, update
 
-from application.core.kernel.ports import Clock, Delivery
+from application.core.kernel.ports import Clock, DeadMessage, Delivery
 from infrastructure.postgres.core.kernel_tables import outbox_messages
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.statements import Statement
@@ -55,6 +55,12 @@ _REPLAY = Statement(
     .where(_messages.id == bindparam("message_id", type_=UUID_TYPE), _messages.dead_at.is_not(None))
     .values(dead_at=null(), attempts=0, due_at=bindparam("now", type_=INSTANT))
     .returning(_messages.id)
+)
+_DEAD = Statement(
+    select(_messages.id, _messages.event_name, _messages.subscriber, _messages.dead_at, _messages.last_error)
+    .where(_messages.dead_at.is_not(None))
+    .order_by(_messages.dead_at, _messages.id)
+    .limit(bindparam("rows_max", type_=BigInteger))
 )
 _STATE = Statement(
     text(
@@ -127,11 +133,16 @@ class PostgresOutbox:
         await self._postpone(message_id, after, error[:ERROR_LENGTH_MAX])
 
     async def bury(self, message_id: UUID, error: str) -> None:
-        """Give a message up, with the reason; an operator may replay it."""
+        """Give a message up, with the reason; an operator may replay it (`soko outbox replay`)."""
         async with self._database.connection() as connection:
             await _BURY.execute(
                 connection, message_id=message_id, now=self._clock.now(), error=error[:ERROR_LENGTH_MAX]
             )
+
+    async def dead(self, rows_max: int) -> list[DeadMessage]:
+        """Return the messages that were given up, the longest dead first."""
+        async with self._database.connection() as connection:
+            return [DeadMessage(**row) for row in await _DEAD.fetch(connection, rows_max=rows_max)]
 
     async def replay(self, message_id: UUID) -> bool:
         """Make a message that was given up due again, and tell whether there was one."""
