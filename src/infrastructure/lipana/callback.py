@@ -110,7 +110,7 @@ def parse(body: bytes) -> GatewayNotice:
 
 
 def _inner(root: Fields) -> Fields:
-    """Return the object that holds the fields; once a doubly nested `data.data` was seen."""
+    """Return the object that holds the fields; some senders nest it twice, as `data.data`."""
     data = object_at(root, "data")
     if data is None:
         return root

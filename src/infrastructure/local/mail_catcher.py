@@ -128,7 +128,7 @@ class MailCatcher:
         wanted = to.casefold()
         return [mail for mail in newest_first if wanted in (each.casefold() for each in mail.recipients)]
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - its name
         """Keep a mail: called by aiosmtpd under this name."""
         self._caught += 1
         assert isinstance(envelope.content, bytes)

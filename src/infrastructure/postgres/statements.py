@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -60,11 +60,14 @@ class Statement:
 def _combined(statements: tuple[Statement, ...]) -> str:
     parts, offset = [], 0
     for index, statement in enumerate(statements):
-        shift = offset
-        sql = _PLACEHOLDER.sub(lambda found, shift=shift: f"${int(found[1]) + shift}", statement.sql)  # type: ignore[misc]
+        sql = _PLACEHOLDER.sub(partial(_shifted, by=offset), statement.sql)
         parts.append(f"w{index} AS ({sql})")
         offset += len(statement.names)
     return f"WITH {', '.join(parts)} SELECT 1"
+
+
+def _shifted(placeholder: re.Match[str], *, by: int) -> str:
+    return f"${int(placeholder[1]) + by}"
 
 
 class WriteBatch:

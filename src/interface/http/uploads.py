@@ -26,7 +26,7 @@ import msgspec
 from litestar import Request
 from litestar.exceptions import ClientException, InternalServerException
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
-from multipart import (  # type: ignore[import-untyped]
+from multipart import (  # type: ignore[import-untyped]  # the package ships no types
     MultipartSegment,
     ParserError,
     ParserLimitReached,

@@ -12,9 +12,8 @@ _PARAMETERS = (bindparam("before", type_=INSTANT), bindparam("rows_max", type_=B
 
 
 def _deletion(table: str, key: str, column: str) -> Statement:
-    # names of our own tables, no input
     sql = (
-        f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {column} <= :before"  # noqa: S608
+        f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {column} <= :before"  # noqa: S608 - ours
         f" ORDER BY {column} LIMIT :rows_max FOR UPDATE SKIP LOCKED)"
     )
     return Statement(text(sql).bindparams(*_PARAMETERS))
@@ -22,7 +21,7 @@ def _deletion(table: str, key: str, column: str) -> Statement:
 
 def _dropping(kind: str) -> Statement:
     sql = (
-        f"UPDATE accounts SET claimed_{kind} = NULL, claimed_{kind}_at = NULL WHERE id IN ("  # noqa: S608
+        f"UPDATE accounts SET claimed_{kind} = NULL, claimed_{kind}_at = NULL WHERE id IN ("  # noqa: S608 - ours
         f"SELECT a.id FROM accounts a JOIN accounts holder ON holder.verified_{kind} = a.claimed_{kind}"
         f" WHERE a.claimed_{kind}_at <= :before LIMIT :rows_max FOR UPDATE OF a SKIP LOCKED)"
     )
