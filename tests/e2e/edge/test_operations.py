@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from application.core.operations.clean_up import MESSAGE_LIFE, RECEIPT_LIFE
+from application.core.kernel.receipts import KEY_LIFE
+from application.core.operations.clean_up import MESSAGE_LIFE
 from application.core.operations.health import NotHealthy
 from infrastructure.postgres.core.health import PostgresVitals, WorkerCheck
 from infrastructure.postgres.core.job_runs import PostgresJobRuns
@@ -193,7 +194,7 @@ async def test_what_is_kept_for_a_while_is_deleted_after_it(market: Market) -> N
     messages = await market.value("SELECT count(*) FROM outbox_messages")
     assert messages > 0
     assert await market.run("operations.clean_up") == 0
-    market.clock.advance(max(RECEIPT_LIFE, MESSAGE_LIFE) + timedelta(seconds=1))
+    market.clock.advance(max(KEY_LIFE, MESSAGE_LIFE) + timedelta(seconds=1))
     assert await market.run("operations.clean_up") == max(messages, 1)
     assert await market.value("SELECT count(*) FROM receipts") == 0
     assert await market.value("SELECT count(*) FROM outbox_messages") == 0

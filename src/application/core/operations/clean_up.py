@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from application.core.kernel.ports import Clock
+from application.core.kernel.receipts import KEY_LIFE
 from application.core.operations.ports import Housekeeping
 
-RECEIPT_LIFE = timedelta(hours=24)
 MESSAGE_LIFE = timedelta(days=7)
 RUN_LIFE = timedelta(days=30)
 
@@ -23,7 +23,7 @@ class CleanUp:
     async def __call__(self, rows_max: int) -> int:
         """Return how many rows the largest of the three batches had; a full one is worth another call."""
         now = self.clock.now()
-        receipts = await self.housekeeping.delete_receipts(before=now - RECEIPT_LIFE, rows_max=rows_max)
+        receipts = await self.housekeeping.delete_receipts(before=now - KEY_LIFE, rows_max=rows_max)
         messages = await self.housekeeping.delete_messages(before=now - MESSAGE_LIFE, rows_max=rows_max)
         runs = await self.housekeeping.delete_runs(before=now - RUN_LIFE, rows_max=rows_max)
         return max(receipts, messages, runs)

@@ -78,6 +78,11 @@ class Notice:
         assert 0 < len(self.title) <= TITLE_LENGTH_MAX, "texts of notices are ours, and short"
         assert 0 < len(self.message) <= MESSAGE_LENGTH_MAX, "texts of notices are ours, and short"
 
+    @property
+    def ignores_choice_of_mail(self) -> bool:
+        """Whether it is mailed to those, too, who chose no mail (rule notifications.security_always)."""
+        return self.category is Category.SECURITY
+
     def goes_by_mail(self, channels: Channels) -> bool:
         """Tell whether this notice is mailed to somebody who chose these channels."""
-        return self.mail and (channels.email or self.category is Category.SECURITY)
+        return self.mail and (channels.email or self.ignores_choice_of_mail)

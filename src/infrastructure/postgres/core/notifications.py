@@ -216,7 +216,7 @@ class PostgresNotices:
             metadata=[msgspec.json.encode(one.metadata).decode() for one in told],
             socket_events=[one.socket_event for one in told],
             may_mail=[one.mail for one in told],
-            must_mail=[one.category is Category.SECURITY for one in told],
+            must_mail=[one.ignores_choice_of_mail for one in told],
             mail_defaults=[default_channels(one.category).email for one in told],
             mail_ids=[self._unit.ids.new() for _ in told],
             now=self._unit.clock.now(),
