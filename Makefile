@@ -26,8 +26,8 @@ check: ready ## Format, lint, types, then the architecture, unit and contract te
 	.venv/bin/mypy $(CODE)
 	.venv/bin/python -m pytest $(wildcard tests/architecture tests/unit tests/contract) $(ARGS)
 
-test: ready ## Every test, with a real PostgreSQL
-	.venv/bin/python -m pytest $(ARGS)
+test: ready ## Every test, with a real PostgreSQL, in two processes
+	.venv/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 bench: ready ## Measure the hot paths side by side
 	.venv/bin/python -m benchmarks $(ARGS)
