@@ -53,3 +53,9 @@ def test_the_accounts_and_their_password_are_those_of_the_seed() -> None:
     for person in PEOPLE:
         assert f"`{person.username}`" in README
         assert person.password in README
+
+
+def test_the_figures_of_speed_are_those_of_the_latest_run() -> None:
+    measured = (ROOT / "benchmarks/results/latest.md").read_text()
+    quoted = README.split("<!-- bench -->\n")[1].split("<!-- /bench -->")[0]
+    assert [line for line in measured.splitlines() if line.startswith("|")] == quoted.strip().splitlines()
