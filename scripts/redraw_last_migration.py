@@ -1,6 +1,6 @@
-"""Draw alembic/versions/0001_tables.py anew from the tables.
+"""Draw the newest migration of the tables anew, from what the released ones leave to today's tables.
 
-Only until the first release: from then on migrations are only added.
+Released migrations never change; the one under work is drawn again as often as its tables do.
 Run it with the project's own Python; it starts a PostgreSQL of its own and removes it again.
 """
 
@@ -16,6 +16,11 @@ from infrastructure.local.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ROOT / "alembic" / "versions"
+
+RELEASED = "0002"
+"""The newest migration that is out of our hands."""
+REVISION = "0003"
+NAME = "Gigs"
 
 
 def main() -> None:
@@ -34,15 +39,16 @@ def main() -> None:
 
 
 def draw(url: str) -> None:
-    """Write the migration that leads from nothing to today's tables."""
+    """Write the migration that leads from the released ones to today's tables."""
     config = Config(ROOT / "alembic.ini")
     config.set_main_option("script_location", str(ROOT / "alembic"))
     config.attributes["url"] = url
-    for old in VERSIONS.glob("0001_*.py"):
+    for old in VERSIONS.glob(f"{REVISION}_*.py"):
         old.unlink()
-    hidden = [path.rename(path.with_suffix(".hidden")) for path in VERSIONS.glob("0*.py")]
+    hidden = [path.rename(path.with_suffix(".hidden")) for path in VERSIONS.glob("0*.py") if path.stem[:4] > RELEASED]
     try:
-        command.revision(config, "Tables", autogenerate=True, rev_id="0001")
+        command.upgrade(config, RELEASED)
+        command.revision(config, NAME, autogenerate=True, rev_id=REVISION)
     finally:
         for path in hidden:
             path.rename(path.with_suffix(".py"))
