@@ -47,10 +47,10 @@ REGISTERED_WORDS = {"student": "STUDENT", "writer": "WRITER"}
 class LipanaInMemory(InMemoryPaymentGateway):
     """The provider in memory with Lipana's callbacks."""
 
-    def verify(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> None:
+    async def verify(self, body: bytes, headers: Mapping[str, str], *, now: datetime, path: str = "") -> None:
         callback.verify(body, headers.get(callback.SIGNATURE_HEADER), [LIPANA_SECRET])
 
-    def parse(self, body: bytes) -> Any:
+    def parse(self, body: bytes, path: str = "") -> Any:
         return callback.parse(body)
 
 

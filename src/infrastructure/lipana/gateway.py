@@ -28,6 +28,7 @@ from domain.core.payments.gateway import (
     Outcome,
     Payout,
     ProviderReferences,
+    Repayment,
     Search,
     StatementLine,
 )
@@ -226,9 +227,13 @@ class LipanaPaymentGateway:
         authority = Authority.DEFINITIVE if is_whole else Authority.HINT
         return tuple(replace(answer, authority=authority) for answer in found.values())
 
-    async def refund(self, references: ProviderReferences, amount: Money, idempotency_key: str) -> Answer:
+    async def refund(self, repayment: Repayment) -> Answer:
         """Refuse: Lipana has no way to give money back on the original rail."""
-        return Answer(outcome=Outcome.FAILED, references=references, code="REFUND_UNSUPPORTED")
+        return Answer(outcome=Outcome.FAILED, references=repayment.payment, code="REFUND_UNSUPPORTED")
+
+    async def query_refund(self, references: ProviderReferences) -> Answer:
+        """Know nothing: no refund was ever sent."""
+        return Answer(outcome=Outcome.UNKNOWN, references=references, code="REFUND_UNSUPPORTED")
 
     async def pay_out(self, payout: Payout) -> Answer:
         """Send money to a phone from the account's float."""
@@ -269,7 +274,7 @@ class LipanaPaymentGateway:
         for line in sorted(lines.values(), key=lambda line: (line.occurred_at, line.references.transaction_id)):
             yield line
 
-    def verify(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> None:
+    async def verify(self, body: bytes, headers: Mapping[str, str], *, now: datetime, path: str = "") -> None:
         """Check the signature over the received bytes, under the secret in force or the one before it."""
         received = headers.get(callback.SIGNATURE_HEADER)
         if received is None:
@@ -280,7 +285,7 @@ class LipanaPaymentGateway:
             secrets.append(self._settings.previous_callback_secret)
         callback.verify(body, received, secrets)
 
-    def parse(self, body: bytes) -> GatewayNotice:
+    def parse(self, body: bytes, path: str = "") -> GatewayNotice:
         """Read a verified body in any of the three shapes. Raises CallbackMalformed."""
         return callback.parse(body)
 

@@ -40,14 +40,14 @@ class SokoCallbacks:
     secret: str = field(repr=False)
     name: str = "soko"
 
-    def verify(self, body: bytes, headers: Mapping[str, str], *, now: object) -> None:
+    async def verify(self, body: bytes, headers: Mapping[str, str], *, now: object, path: str = "") -> None:
         """Check that the sender knows the secret. Raises SignatureInvalid."""
         word = headers.get(SIGNATURE_HEADER, "").strip().lower().removeprefix("sha256=")
         expected = hmac.new(self.secret.encode(), body, hashlib.sha256).hexdigest()
         if not self.secret or not hmac.compare_digest(expected.encode(), word.encode("utf-8", "replace")):
             raise SignatureInvalid
 
-    def parse(self, body: bytes) -> GatewayNotice:
+    def parse(self, body: bytes, path: str = "") -> GatewayNotice:
         """Read a verified body. Raises CallbackMalformed when it is not a JSON object."""
         try:
             fields = json.loads(body.decode(), parse_float=str, parse_constant=str)

@@ -490,6 +490,7 @@ async def received(
         gateway=gateway,
         digest=sha256(body).digest(),
         body=body,
+        path="",
         now=NOON,
         look_at=NOON + after,
     )

@@ -17,6 +17,7 @@ from domain.core.payments.gateway import (
     Outcome,
     Payout,
     ProviderReferences,
+    Repayment,
     Search,
     StatementLine,
 )
@@ -83,7 +84,7 @@ class PaymentGatewayContract:
     async def test_the_notice_of_a_success_is_signed_and_names_the_payment(self, bench: Bench) -> None:
         sent = await bench.gateway.collect(collection("+254712345678"))
         [(body, headers)] = await bench.notices("SKTEST000001")
-        bench.gateway.verify(body, headers, now=bench.clock.now())
+        await bench.gateway.verify(body, headers, now=bench.clock.now())
         notice = bench.gateway.parse(body)
         assert (notice.kind, notice.outcome, notice.amount) == (EventKind.PAYMENT, Outcome.SUCCEEDED, AMOUNT)
         assert (notice.our_reference, notice.phone) == ("SKTEST000001", "+254712345678")
@@ -94,9 +95,9 @@ class PaymentGatewayContract:
         [(body, headers)] = await bench.notices("SKTEST000001")
         for forged in (body.replace(b"500", b"900"), body + b" ", body[:-1]):
             with pytest.raises(SignatureInvalid):
-                bench.gateway.verify(forged, headers, now=bench.clock.now())
+                await bench.gateway.verify(forged, headers, now=bench.clock.now())
         with pytest.raises(SignatureInvalid):
-            bench.gateway.verify(body, {}, now=bench.clock.now())
+            await bench.gateway.verify(body, {}, now=bench.clock.now())
 
     @pytest.mark.parametrize(
         ("phone", "outcome", "code"),
@@ -229,7 +230,11 @@ class PaymentGatewayContract:
     async def test_a_refund_that_is_not_offered_is_refused(self, bench: Bench) -> None:
         assert not bench.gateway.capabilities.can_refund
         sent = await bench.gateway.collect(collection("+254700000001"))
-        refund = await bench.gateway.refund(sent.references, AMOUNT, "refund:1")
+        refund = await bench.gateway.refund(
+            Repayment(
+                refund_id=UUID(int=3), payment=sent.references, amount=AMOUNT, reason="late", idempotency_key="refund:3"
+            )
+        )
         assert (refund.outcome, refund.code) == (Outcome.FAILED, "REFUND_UNSUPPORTED")
 
 

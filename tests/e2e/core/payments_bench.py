@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,8 +16,7 @@ from application.core.identity.security import AccessClaims
 from application.core.payments.gateway import PaymentGateway
 from application.core.payments.simulation import PaymentSimulator
 from domain.core.kernel.ids import AccountId
-from domain.core.payments.gateway import Answer, Collection
-from domain.core.payments.intent import CHECKS_AFTER
+from domain.core.payments.gateway import PROMPT_CHECKS_AFTER, Answer, Collection
 from infrastructure.lipana import callback
 from infrastructure.lipana.callback import signature
 from infrastructure.postgres.core.payments import PostgresCallbackInbox
@@ -56,10 +55,10 @@ class WatchedGateway(InMemoryPaymentGateway):
         self._look()
         return await InMemoryPaymentGateway.query(self, references)
 
-    def verify(self, body: bytes, headers: Mapping[str, str], *, now: Any) -> None:
+    async def verify(self, body: bytes, headers: Mapping[str, str], *, now: datetime, path: str = "") -> None:
         callback.verify(body, headers.get(callback.SIGNATURE_HEADER), [LIPANA_SECRET])
 
-    def parse(self, body: bytes) -> Any:
+    def parse(self, body: bytes, path: str = "") -> Any:
         return callback.parse(body)
 
     def _look(self) -> None:
@@ -175,10 +174,10 @@ class PaymentsBench:
         handled: int = await self.jobs[job](200)
         return handled
 
-    async def pass_time(self, until: timedelta = CHECKS_AFTER[-1]) -> None:
+    async def pass_time(self, until: timedelta = PROMPT_CHECKS_AFTER[-1]) -> None:
         """Let time pass as the scheduler sees it: at every step of the ladder the jobs run."""
         start = self.clock.now()
-        for step in sorted({*CHECKS_AFTER, timedelta(minutes=1), timedelta(minutes=15), timedelta(minutes=20)}):
+        for step in sorted({*PROMPT_CHECKS_AFTER, timedelta(minutes=1), timedelta(minutes=15), timedelta(minutes=20)}):
             if step <= until:
                 self.clock.set(start + step + timedelta(seconds=1))
                 for job in ("payments.apply_events", "payments.reconcile", "payments.expire_attempts"):

@@ -22,6 +22,7 @@ from domain.core.payments.gateway import (
     Outcome,
     Payout,
     ProviderReferences,
+    Repayment,
     Search,
     StatementLine,
 )
@@ -131,8 +132,11 @@ class InMemoryPaymentGateway:
             and search.sent_after <= movement.created_at <= search.sent_before
         )
 
-    async def refund(self, references: ProviderReferences, amount: Money, idempotency_key: str) -> Answer:
-        return Answer(outcome=Outcome.FAILED, references=references, code="REFUND_UNSUPPORTED")
+    async def refund(self, repayment: Repayment) -> Answer:
+        return Answer(outcome=Outcome.FAILED, references=repayment.payment, code="REFUND_UNSUPPORTED")
+
+    async def query_refund(self, references: ProviderReferences) -> Answer:
+        return Answer(outcome=Outcome.UNKNOWN, references=references, code="REFUND_UNSUPPORTED")
 
     async def pay_out(self, payout: Payout) -> Answer:
         assert self.can_pay_out, "see capabilities"
@@ -177,13 +181,13 @@ class InMemoryPaymentGateway:
         """Return a body with the header that proves it."""
         return body, {SIGNATURE_HEADER: hmac.new(self.secret.encode(), body, hashlib.sha256).hexdigest()}
 
-    def verify(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> None:
+    async def verify(self, body: bytes, headers: Mapping[str, str], *, now: datetime, path: str = "") -> None:
         _, expected = self.signed(body)
         received = headers.get(SIGNATURE_HEADER, "")
         if not hmac.compare_digest(received.encode(), expected[SIGNATURE_HEADER].encode()):
             raise SignatureInvalid
 
-    def parse(self, body: bytes) -> GatewayNotice:
+    def parse(self, body: bytes, path: str = "") -> GatewayNotice:
         try:
             fields = json.loads(body)
         except ValueError as error:

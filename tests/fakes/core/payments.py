@@ -123,6 +123,7 @@ class StoredCallback:
     gateway: str
     digest: bytes
     body: bytes
+    path: str
     received_at: datetime
     look_at: datetime | None
     tries: int = 0

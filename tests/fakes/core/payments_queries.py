@@ -35,14 +35,16 @@ class InMemoryCallbackInbox:
         """True: nothing can be stored, as when the database is away."""
 
     async def store(
-        self, *, id: UUID, gateway: str, digest: bytes, body: bytes, now: datetime, look_at: datetime
+        self, *, id: UUID, gateway: str, digest: bytes, body: bytes, path: str, now: datetime, look_at: datetime
     ) -> bool:
         if self.is_down:
             raise Unavailable
         events = self._store.tables["gateway_events"]
         if any((one.gateway, one.digest) == (gateway, digest) for one in events.values()):
             return False
-        events[id] = StoredCallback(id=id, gateway=gateway, digest=digest, body=body, received_at=now, look_at=look_at)
+        events[id] = StoredCallback(
+            id=id, gateway=gateway, digest=digest, body=body, path=path, received_at=now, look_at=look_at
+        )
         return True
 
 
@@ -96,7 +98,7 @@ class InMemoryPaymentQueries:
     async def due_events(self, now: datetime, limit: int) -> Sequence[DueEvent]:
         events: list[StoredCallback] = list(self._store.rows("gateway_events").values())
         return [
-            DueEvent(id=one.id, gateway=one.gateway, body=one.body, received_at=one.received_at)
+            DueEvent(id=one.id, gateway=one.gateway, body=one.body, path=one.path, received_at=one.received_at)
             for one in _oldest(events, lambda one: one.look_at, now, limit)
         ]
 

@@ -395,9 +395,9 @@ async def test_the_earlier_secret_counts_until_its_window_ends(bench: LipanaBenc
     await bench.tell(SimulatedOutcome.OLD_SECRET)
     await bench.gateway.collect(collection(PHONE))
     [(body, headers)] = await bench.notices("SKTEST000001")
-    bench.gateway.verify(body, headers, now=bench.clock.now())
+    await bench.gateway.verify(body, headers, now=bench.clock.now())
     with pytest.raises(SignatureInvalid):
-        bench.gateway.verify(body, headers, now=bench.clock.now() + timedelta(hours=1))
+        await bench.gateway.verify(body, headers, now=bench.clock.now() + timedelta(hours=1))
 
 
 async def test_no_log_holds_a_key_or_a_number(bench: LipanaBench, caplog: pytest.LogCaptureFixture) -> None:

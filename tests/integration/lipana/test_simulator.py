@@ -232,7 +232,7 @@ async def test_the_webhook_is_set_and_tried_over_the_api(bench: LipanaBench) -> 
     assert (await bench.client.post(test, headers=headers)).json()["data"] == {"statusCode": 200}
     [request] = bench.catcher.caught
     assert str(request.url) == "http://other.test/hook"
-    bench.gateway.verify(request.content, dict(request.headers), now=bench.clock.now())
+    await bench.gateway.verify(request.content, dict(request.headers), now=bench.clock.now())
     assert bench.gateway.parse(request.content).kind is EventKind.TEST
     off = await bench.client.post(settings, headers=headers, json={"enabled": False})
     assert off.json()["data"]["webhooksEnabled"] is False

@@ -20,7 +20,7 @@ from domain.core.ledger.accounts import AccountRef
 from domain.core.ledger.transfer import Posting, Transfer, TransferKind
 from domain.core.payments.case import CaseKind, PaymentCase
 from domain.core.payments.gateway import EventKind, GatewayNotice, Outcome
-from domain.core.payments.intent import PaymentIntent, ProviderReferenceReused, is_reference
+from domain.core.payments.intent import PaymentAttempt, PaymentIntent, ProviderReferenceReused, is_reference
 from domain.core.payments.policies import PARKED_EVENT_LIFE
 from domain.core.payments.settlement import Evidence, Settle, Trust, Verdict
 
@@ -59,9 +59,14 @@ class ApplyEvent:
                 uow.gateway_events.close(event_id, "stored", attempt_id=None)
                 await uow.commit()
                 return ACCEPTED
-            intent = await uow.intents.find_named(sender, notice.references, notice.our_reference)
             gateway = None if sender in NAMES_NO_AMOUNT else sender
-            attempt = intent.attempt_meant(gateway, notice.references) if intent is not None else None
+            attempt: PaymentAttempt | None
+            if notice.attempt_id is not None:
+                intent = await uow.intents.find_of_attempt(notice.attempt_id)
+                attempt = intent.attempt(notice.attempt_id) if intent is not None else None
+            else:
+                intent = await uow.intents.find_named(sender, notice.references, notice.our_reference)
+                attempt = intent.attempt_meant(gateway, notice.references) if intent is not None else None
             if intent is None or attempt is None:
                 await self._park(uow, event_id, sender, notice, received_at)
                 await uow.commit()
@@ -139,6 +144,7 @@ def evidence_of(notice: GatewayNotice, trust: Trust) -> Evidence:
         references=notice.references,
         amount=notice.amount,
         currency_code=notice.currency_code,
+        is_hint=notice.is_hint,
         phone=notice.phone,
         code=notice.code,
         message=notice.message,

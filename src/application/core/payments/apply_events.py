@@ -34,7 +34,7 @@ class ApplyEvents:
         due = await self.payment_queries.due_events(self.clock.now(), batch_max)
         for event in due:
             try:
-                notice = self.senders[event.gateway].parse(event.body)
+                notice = self.senders[event.gateway].parse(event.body, event.path)
                 await self.apply_event(event.id, event.gateway, notice, received_at=event.received_at)
             except CallbackMalformed:
                 await self._close_malformed(event.id)

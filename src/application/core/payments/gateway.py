@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Protocol
 
 from domain.core.kernel.errors import Malformed, NotSignedIn
-from domain.core.kernel.money import Money
 from domain.core.payments.gateway import (
     Answer,
     Capabilities,
@@ -13,6 +12,7 @@ from domain.core.payments.gateway import (
     GatewayNotice,
     Payout,
     ProviderReferences,
+    Repayment,
     Search,
     StatementLine,
 )
@@ -38,6 +38,7 @@ class PaymentGateway(Protocol):
       are the exception, because an empty list would be a claim;
     - a phone prompt is sent at most once a call, and never again by itself;
     - amounts that the provider cannot express exactly are a caller's mistake (see `capabilities`) and assert;
+    - asking `collect` again for the same attempt never starts a second charge where the provider honours our key;
     - `verify` looks at the received bytes only; `parse` never raises for fields that are missing or retyped.
     """
 
@@ -54,7 +55,7 @@ class PaymentGateway(Protocol):
         ...
 
     async def query(self, references: ProviderReferences) -> Answer:
-        """Ask what became of an attempt whose provider id is known."""
+        """Ask what became of an attempt whose provider id is known, and finish what the payer has approved."""
         ...
 
     async def search(self, search: Search) -> tuple[Answer, ...]:
@@ -64,8 +65,15 @@ class PaymentGateway(Protocol):
         """
         ...
 
-    async def refund(self, references: ProviderReferences, amount: Money, idempotency_key: str) -> Answer:
-        """Give money back on the original rail. Call only where the capabilities say so."""
+    async def refund(self, repayment: Repayment) -> Answer:
+        """Give money back on the original rail. Call only where the capabilities say so.
+
+        The transaction id of the answer is the provider's name for the refund.
+        """
+        ...
+
+    async def query_refund(self, references: ProviderReferences) -> Answer:
+        """Ask what became of a refund whose provider id is known."""
         ...
 
     async def pay_out(self, payout: Payout) -> Answer:
@@ -80,10 +88,15 @@ class PaymentGateway(Protocol):
         """Yield the provider's own list of movements, oldest first. Raises Unavailable when it cannot be had."""
         ...
 
-    def verify(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> None:
-        """Check that the provider sent these bytes; header names are lower case. Raises SignatureInvalid."""
+    async def verify(self, body: bytes, headers: Mapping[str, str], *, now: datetime, path: str = "") -> None:
+        """Check that the provider sent these bytes; header names are lower case. Raises SignatureInvalid, and
+        Unavailable where the proof has to be fetched and cannot be had.
+
+        `path` is what follows the gateway's callback address, for a provider that signs nothing and is given an
+        address that nobody can guess.
+        """
         ...
 
-    def parse(self, body: bytes) -> GatewayNotice:
+    def parse(self, body: bytes, path: str = "") -> GatewayNotice:
         """Read a verified body. Raises CallbackMalformed when it is not a JSON object."""
         ...

@@ -118,7 +118,7 @@ class CallbackInbox(Protocol):
     """Where verified callbacks are stored before anything is made of them (rule callback.store_first)."""
 
     async def store(
-        self, *, id: UUID, gateway: str, digest: bytes, body: bytes, now: datetime, look_at: datetime
+        self, *, id: UUID, gateway: str, digest: bytes, body: bytes, path: str, now: datetime, look_at: datetime
     ) -> bool:
         """Store a body, committed when this returns; False where the same bytes of this gateway were stored before."""
         ...
@@ -130,11 +130,11 @@ class CallbackReader(Protocol):
     @property
     def name(self) -> str: ...
 
-    def verify(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> None:
-        """Check that the sender sent these bytes; header names are lower case. Raises SignatureInvalid."""
+    async def verify(self, body: bytes, headers: Mapping[str, str], *, now: datetime, path: str = "") -> None:
+        """Check that the sender sent these bytes; header names are lower case. Raises SignatureInvalid, Unavailable."""
         ...
 
-    def parse(self, body: bytes) -> GatewayNotice:
+    def parse(self, body: bytes, path: str = "") -> GatewayNotice:
         """Read a verified body. Raises CallbackMalformed when it is not a JSON object."""
         ...
 

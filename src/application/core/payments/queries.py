@@ -70,6 +70,7 @@ class DueEvent:
     id: UUID
     gateway: str
     body: bytes
+    path: str
     received_at: datetime
 
 

@@ -40,22 +40,23 @@ class ReceiveCallback:
     clock: Clock
     ids: IdSource
 
-    async def __call__(self, body: bytes, headers: Mapping[str, str]) -> CallbackReply:
+    async def __call__(self, body: bytes, headers: Mapping[str, str], path: str = "") -> CallbackReply:
         """Return what to answer. Raises SignatureInvalid, CallbackMalformed, and Unavailable when it is not stored."""
         now = self.clock.now()
-        self.sender.verify(body, headers, now=now)
+        await self.sender.verify(body, headers, now=now, path=path)
         event_id = self.ids.new()
         is_new = await self.inbox.store(
             id=event_id,
             gateway=self.sender.name,
-            digest=sha256(body).digest(),
+            digest=sha256(path.encode() + body).digest(),
             body=body,
+            path=path,
             now=now,
             look_at=now + JOB_LOOKS_AFTER,
         )
         if not is_new:
             return CallbackReply.ALREADY_PROCESSED
-        notice = self.sender.parse(body)
+        notice = self.sender.parse(body, path)
         try:
             return CallbackReply(await self.apply_event(event_id, self.sender.name, notice, received_at=now))
         except Exception:  # stored is stored: whatever is wrong here, the job tries it again

@@ -51,7 +51,8 @@ class Reconcile:
         for one in due:
             try:
                 answer, cases = await self._ask(one)
-                await record.of_query(one.intent_id, one.attempt_id, answer, cases=cases)
+                ladder = self.gateways.by_name(one.gateway).capabilities.checks_after
+                await record.of_query(one.intent_id, one.attempt_id, answer, checks_after=ladder, cases=cases)
                 handled += 1
             except DomainError:
                 _log.exception("attempt_not_reconciled", extra={"attempt_id": str(one.attempt_id)})

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from uuid import UUID
 
 from application.core.kernel.ports import Clock, IdSource
 from application.core.payments.ports import PaymentsUnitOfWork
 from domain.core.kernel.ids import IntentId
 from domain.core.payments.case import CaseKind, PaymentCase
-from domain.core.payments.gateway import Answer, Authority, Outcome, ProviderReferences
+from domain.core.payments.gateway import PROMPT_CHECKS_AFTER, Answer, Authority, Outcome, ProviderReferences
 from domain.core.payments.intent import PaymentAttempt, PaymentIntent, ProviderReferenceReused
 from domain.core.payments.settlement import Evidence, Settle, Settlement, Trust
 
@@ -45,7 +46,7 @@ class RecordAnswer:
             if answer.did_not_leave:
                 attempt.stay_behind(answer.code, answer.message, now)
             elif answer.outcome is Outcome.PENDING:
-                attempt.wait(answer.references, answer.next_action)
+                attempt.wait(answer.references, answer.next_action, answer.next_url)
             elif answer.outcome is Outcome.UNKNOWN or answer.authority is Authority.HINT:
                 attempt.learn(answer.references)
                 attempt.lose_sight(answer.code, answer.message)
@@ -55,17 +56,28 @@ class RecordAnswer:
         return intent
 
     async def of_query(
-        self, intent_id: IntentId, attempt_id: UUID, answer: Answer, *, cases: Sequence[CaseKind] = ()
+        self,
+        intent_id: IntentId,
+        attempt_id: UUID,
+        answer: Answer,
+        *,
+        checks_after: Sequence[timedelta] = PROMPT_CHECKS_AFTER,
+        cases: Sequence[CaseKind] = (),
     ) -> PaymentIntent:
         """Record the answer to a question and go to the next step of the ladder (rule 5.3); return the payment."""
         try:
-            return await self._of_query(intent_id, attempt_id, answer, cases)
+            return await self._of_query(intent_id, attempt_id, answer, checks_after, cases)
         except ProviderReferenceReused:
             await self._reused(intent_id, attempt_id, answer.references)
-            return await self._of_query(intent_id, attempt_id, Answer(outcome=Outcome.UNKNOWN), cases)
+            return await self._of_query(intent_id, attempt_id, Answer(outcome=Outcome.UNKNOWN), checks_after, cases)
 
     async def _of_query(
-        self, intent_id: IntentId, attempt_id: UUID, answer: Answer, cases: Sequence[CaseKind]
+        self,
+        intent_id: IntentId,
+        attempt_id: UUID,
+        answer: Answer,
+        checks_after: Sequence[timedelta],
+        cases: Sequence[CaseKind],
     ) -> PaymentIntent:
         now = self.clock.now()
         async with self.unit_of_work() as uow:
@@ -73,7 +85,7 @@ class RecordAnswer:
             attempt = intent.attempt(attempt_id)
             attempt.lose_sight()
             if attempt.next_check_at is not None:
-                attempt.climb(now)
+                attempt.climb(now, checks_after)
             if answer.authority is Authority.DEFINITIVE and answer.outcome is not Outcome.UNKNOWN:
                 await record(uow, self._settle(intent, attempt, answer))
             for kind in cases:
@@ -86,7 +98,9 @@ class RecordAnswer:
             outcome=answer.outcome,
             trust=Trust.ANSWER,
             references=answer.references,
-            amount=answer.amount,
+            amount=intent.amount if answer.means_asked and answer.amount is None else answer.amount,
+            fee=answer.fee,
+            card=answer.card,
             code=answer.code,
             message=answer.message,
         )

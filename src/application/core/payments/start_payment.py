@@ -10,7 +10,7 @@
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -25,7 +25,7 @@ from domain.core.kernel.money import Money, UnknownCurrency
 from domain.core.ledger.accounts import AccountRef
 from domain.core.ledger.transfer import Posting, TransferKind
 from domain.core.payments.fx import FxQuote
-from domain.core.payments.gateway import Capabilities, Collection
+from domain.core.payments.gateway import Capabilities, Card, Collection
 from domain.core.payments.intent import (
     WAITING,
     WALLET_PURPOSE,
@@ -40,6 +40,7 @@ from domain.core.payments.policies import PUSH_LIMIT
 from domain.core.payments.settlement import Settle
 
 WALLET_METHOD: Final = "wallet"
+CARD_METHOD: Final = "card"
 PUSH_WINDOW: Final = timedelta(minutes=10)
 
 
@@ -79,6 +80,18 @@ class GatewayUnavailable(Unavailable):
     code = "payments.gateway_unavailable"
 
 
+class RawCardRefused(Invalid):
+    """This way to pay does not take card fields; pay on the provider's own page."""
+
+    code = "payments.raw_card_refused"
+
+
+class CardIncomplete(Invalid):
+    """A card needs its number, expiry, security code and holder."""
+
+    code = "payments.card_incomplete"
+
+
 class PaymentDeclined(Invalid):
     """The payment was declined."""
 
@@ -105,6 +118,10 @@ class PaymentRequest:
     """How many attempts the purpose allows; told with a decline."""
     wallet_reference: str | None = None
     """The purpose's own reference of the transfer from a wallet; None: one made from the attempt."""
+    card: Card | None = None
+    return_url: str | None = None
+    """Where the payer's browser goes when he has paid at the provider's."""
+    cancel_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +137,8 @@ class PaymentState:
     code: str | None
     message: str | None
     next_action: str | None
+    next_url: str | None
+    """Where the payer goes to pay, where the provider has a page of its own."""
 
     @classmethod
     def of(cls, intent: PaymentIntent) -> "PaymentState":
@@ -134,6 +153,7 @@ class PaymentState:
             code=attempt.code,
             message=attempt.message,
             next_action=attempt.next_action,
+            next_url=attempt.next_url,
         )
 
 
@@ -164,13 +184,15 @@ class StartPayment:
         """Put the payment and its attempt into the caller's unit of work; call `send` after its commit.
 
         Raises MethodUnavailable, UnknownCurrency, AmountBelowMinimum, WholeUnitsRequired, AmountAboveMaximum,
-        PhoneRequired, PhoneInvalid, PushInFlight, TooManyPushes; from a wallet InsufficientFunds.
+        PhoneRequired, PhoneInvalid, RawCardRefused, CardIncomplete, PushInFlight, TooManyPushes; from a wallet
+        InsufficientFunds.
         """
         now = self.clock.now()
         if request.method == WALLET_METHOD:
             return await self._from_wallet(uow, request, now)
         gateway = self.gateways.gateway_for(request.method)
         check_amount(request.amount, gateway.capabilities)
+        check_card(request, gateway.capabilities)
         phone = self._phone(request.phone, gateway.capabilities)
         if phone is not None:
             same = self._same_push(await uow.intents.pushes(phone, since=now - PUSH_WINDOW), request, now)
@@ -180,14 +202,24 @@ class StartPayment:
         if intent.in_flight is not None:
             return self._repeat(intent)
         attempt = intent.start_attempt(
-            id=self.ids.new(), method=request.method, gateway=gateway.name, phone=phone, now=now
+            id=self.ids.new(),
+            method=request.method,
+            gateway=gateway.name,
+            phone=phone,
+            now=now,
+            checks_after=gateway.capabilities.checks_after,
         )
         return PreparedPayment(
             intent_id=intent.id,
             state=PaymentState.of(intent),
             is_repeat=False,
             gateway=gateway.name,
-            collection=collection_of(intent, attempt),
+            collection=replace(
+                collection_of(intent, attempt),
+                card=request.card,
+                return_url=request.return_url,
+                cancel_url=request.cancel_url,
+            ),
             attempts_max=request.attempts_max,
         )
 
@@ -302,6 +334,17 @@ def check_amount(amount: Money, capabilities: Capabilities) -> None:
         raise above_maximum(Money(capabilities.amount_max_minor, amount.currency))
 
 
+def check_card(request: PaymentRequest, capabilities: Capabilities) -> None:
+    """Let card fields pass only to a gateway that takes them (rule payments.no_card_data_kept).
+
+    Raises RawCardRefused, CardIncomplete.
+    """
+    if request.card is not None and not (capabilities.takes_cards and request.method == CARD_METHOD):
+        raise RawCardRefused
+    if request.card is None and request.method == CARD_METHOD and capabilities.takes_cards:
+        raise CardIncomplete
+
+
 def below_minimum(minimum: Money) -> AmountBelowMinimum:
     """Return the refusal with the minimum in it."""
     return AmountBelowMinimum(errors=(FieldError("amount", f"must be {minimum} or more"),), minimum=minimum.text)
@@ -319,6 +362,7 @@ def collection_of(intent: PaymentIntent, attempt: PaymentAttempt) -> Collection:
         reference=intent.reference,
         amount=intent.amount,
         description=intent.purpose.replace("_", " ").capitalize(),
+        method=attempt.method,
         phone=attempt.phone,
         idempotency_key=f"attempt:{attempt.id}",
     )

@@ -2,11 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from domain.core.kernel.money import Money
+
+PROMPT_CHECKS_AFTER: Final = (
+    timedelta(seconds=75),
+    timedelta(minutes=3),
+    timedelta(minutes=10),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=12),
+    timedelta(hours=24),
+    timedelta(hours=72),
+)
+"""When an attempt that nobody told us about is asked about, counted from its sending, where a phone was prompted."""
 
 
 class Outcome(StrEnum):
@@ -64,6 +77,30 @@ class Capabilities:
     """Whether an attempt without a provider id can be searched by phone, amount and time."""
     amount_in_callback_required: bool
     """Whether a success without an amount is queried before it counts."""
+    takes_cards: bool = False
+    """Whether card fields may reach it (rule payments.no_card_data_kept)."""
+    checks_after: tuple[timedelta, ...] = PROMPT_CHECKS_AFTER
+    """When it is asked what became of an attempt, counted from its sending."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """A card as its holder typed it; it lives as long as the request does, and is never stored or shown."""
+
+    number: str = field(repr=False)
+    expiry: str = field(repr=False)
+    """MM/YY."""
+    cvv: str = field(repr=False)
+    holder: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardKept:
+    """What may be kept of a card: enough to recognise it and to charge it again, by the gateway that gave the token."""
+
+    brand: str
+    last4: str
+    token: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +113,13 @@ class Collection:
     description: str
     phone: str | None = None
     """E.164, such as `+254712345678`."""
+    method: str = "mpesa"
+    card: Card | None = None
+    token: str | None = field(default=None, repr=False)
+    """What the gateway gave for a card that was typed before."""
+    return_url: str | None = None
+    """Where the payer's browser goes when he has paid at the provider's."""
+    cancel_url: str | None = None
     idempotency_key: str
 
 
@@ -90,6 +134,14 @@ class Answer:
     """What really moved, where the provider says so."""
     next_action: str | None = None
     """What the payer has to do now: `wait_for_phone`, `redirect`."""
+    next_url: str | None = None
+    """Where `redirect` leads."""
+    fee: Money | None = None
+    """What the provider keeps of the amount, where it says so at once."""
+    card: CardKept | None = None
+    means_asked: bool = False
+    """True only for a success that is always of the amount asked, because the payer cannot change it, and which the
+    provider tells without an amount."""
     code: str | None = None
     """The provider's own code, normalised to upper case where it is a word."""
     message: str | None = None
@@ -113,6 +165,17 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repayment:
+    """A request to give money of a payment back on its own rail, stored before it is sent."""
+
+    refund_id: UUID
+    payment: ProviderReferences
+    amount: Money
+    reason: str
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Payout:
     """A request to pay money out, stored before it is sent."""
 
@@ -129,13 +192,23 @@ class GatewayNotice:
     kind: EventKind
     outcome: Outcome
     references: ProviderReferences = ProviderReferences()
+    """Of the payment, or of the payout."""
     our_reference: str | None = None
+    attempt_id: UUID | None = None
+    """Our attempt, where the provider was given its id, or an address made for it."""
+    refund_id: UUID | None = None
+    """Our refund, where its id was echoed."""
+    refund_reference: str | None = None
+    """The provider's name for a refund."""
+    payout_id: UUID | None = None
     amount: Money | None = None
     currency_code: str | None = None
     """The currency as sent, where it is not one we know; `amount` is None then."""
     phone: str | None = None
     code: str | None = None
     message: str | None = None
+    is_hint: bool = False
+    """Proves nothing: nobody signed it, or it only says that something can be done now. The provider is asked."""
     is_contradictory: bool = False
     """Event and status say different things: store and query, credit nothing."""
     is_understood: bool = True

@@ -1,7 +1,7 @@
 """Payments: what one payer owes for one purpose, and the tries to collect it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,7 +15,7 @@ from domain.core.ledger.accounts import AccountRef
 from domain.core.ledger.transfer import TransferKind
 from domain.core.payments.events import PaymentFailed
 from domain.core.payments.fx import FxQuote
-from domain.core.payments.gateway import Outcome, ProviderReferences
+from domain.core.payments.gateway import PROMPT_CHECKS_AFTER, CardKept, Outcome, ProviderReferences
 
 WALLET_PURPOSE: Final = "WALLET"
 """The purpose of a top-up; it is served by the credit itself."""
@@ -25,18 +25,6 @@ REFERENCE_LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 REFERENCE_DRAWN: Final = 10
 _REFERENCE = re.compile(rf"SK[{REFERENCE_LETTERS}]{{{REFERENCE_DRAWN}}}", re.ASCII)
-
-CHECKS_AFTER: Final = (
-    timedelta(seconds=75),
-    timedelta(minutes=3),
-    timedelta(minutes=10),
-    timedelta(minutes=30),
-    timedelta(hours=2),
-    timedelta(hours=12),
-    timedelta(hours=24),
-    timedelta(hours=72),
-)
-"""When an attempt that nobody told us about is asked about, counted from its sending."""
 
 SENDING_MAX: Final = timedelta(seconds=60)
 """An attempt that is still being sent after this was cut off in the middle: nobody knows whether it left."""
@@ -117,6 +105,7 @@ class PaymentAttempt:
     code: str | None = None
     message: str | None = None
     next_action: str | None = None
+    next_url: str | None = None
     sent_at: datetime | None = None
     """None where the request provably did not leave."""
     finished_at: datetime | None = None
@@ -125,6 +114,9 @@ class PaymentAttempt:
     next_check_at: datetime | None = None
     is_retry: bool = False
     """Whether we started it by ourselves after a soft failure."""
+    fee: Money | None = None
+    """What the provider kept, where it said so."""
+    card: CardKept | None = None
 
     @property
     def is_in_flight(self) -> bool:
@@ -140,11 +132,11 @@ class PaymentAttempt:
         """The provider's names for it."""
         return ProviderReferences(self.transaction_id, self.checkout_id, self.receipt)
 
-    def send(self, now: datetime) -> None:
+    def send(self, now: datetime, checks_after: Sequence[timedelta] = PROMPT_CHECKS_AFTER) -> None:
         """Be about to be sent. Stored before the call, so that a crash in the middle is seen."""
         assert self.status is AttemptStatus.CREATED
         self.status, self.sent_at = AttemptStatus.SENDING, now
-        self.next_check_at = now + CHECKS_AFTER[0]
+        self.next_check_at = now + checks_after[0]
 
     def learn(self, references: ProviderReferences) -> None:
         """Take the provider's names that were not known yet; a known one never changes."""
@@ -152,12 +144,13 @@ class PaymentAttempt:
         self.checkout_id = self.checkout_id or references.checkout_id
         self.receipt = self.receipt or references.receipt
 
-    def wait(self, references: ProviderReferences, next_action: str | None = None) -> None:
+    def wait(self, references: ProviderReferences, next_action: str | None = None, next_url: str | None = None) -> None:
         """Be with the payer: the provider has accepted the request."""
         self.learn(references)
         if self.status in WAITING:
             self.status = AttemptStatus.PENDING
             self.next_action = next_action or self.next_action
+            self.next_url = next_url or self.next_url
 
     def lose_sight(self, code: str | None = None, message: str | None = None) -> None:
         """Have had no answer: it may have left (rule payments.timeout_is_unknown)."""
@@ -183,17 +176,17 @@ class PaymentAttempt:
         """Be paid; final (rule payments.success_is_final)."""
         self.status, self.finished_at, self.received = AttemptStatus.SUCCEEDED, now, received
         self.went_to_wallet, self.next_check_at = went_to_wallet, None
-        self.code = self.message = self.next_action = None
+        self.code = self.message = self.next_action = self.next_url = None
 
     def ask_now(self, now: datetime) -> None:
         """Have the provider asked at the next sweep: something was said that proves nothing."""
         if self.status is not AttemptStatus.SUCCEEDED:
             self.next_check_at = now
 
-    def climb(self, now: datetime) -> None:
-        """Go to the next step of the ladder that still lies ahead."""
+    def climb(self, now: datetime, checks_after: Sequence[timedelta] = PROMPT_CHECKS_AFTER) -> None:
+        """Go to the next step of its gateway's ladder that still lies ahead."""
         assert self.sent_at is not None
-        ahead = [self.sent_at + after for after in CHECKS_AFTER if self.sent_at + after > now]
+        ahead = [self.sent_at + after for after in checks_after if self.sent_at + after > now]
         self.next_check_at = ahead[0] if ahead else None
 
 
@@ -244,14 +237,22 @@ class PaymentIntent:
         return stage_of(self.status, self.latest.status)
 
     def start_attempt(
-        self, *, id: UUID, method: str, gateway: str, phone: str | None, now: datetime, is_retry: bool = False
+        self,
+        *,
+        id: UUID,
+        method: str,
+        gateway: str,
+        phone: str | None,
+        now: datetime,
+        is_retry: bool = False,
+        checks_after: Sequence[timedelta] = PROMPT_CHECKS_AFTER,
     ) -> PaymentAttempt:
         """Add an attempt that is about to be sent. Raises PaymentClosed."""
         if not self.is_open:
             raise PaymentClosed
         assert self.in_flight is None, "the one in flight is answered instead"
         attempt = PaymentAttempt(id=id, method=method, gateway=gateway, phone=phone, created_at=now, is_retry=is_retry)
-        attempt.send(now)
+        attempt.send(now, checks_after)
         self.attempts.append(attempt)
         return attempt
 

@@ -9,11 +9,11 @@ from uuid import UUID
 
 from domain.core.kernel.ids import TransferId
 from domain.core.kernel.money import Money
-from domain.core.ledger.accounts import AccountRef
+from domain.core.ledger.accounts import GATEWAY_COSTS, AccountRef
 from domain.core.ledger.transfer import Posting, Transfer, TransferKind
 from domain.core.payments.case import CaseKind, PaymentCase
 from domain.core.payments.events import PaymentEvent, PaymentSucceeded
-from domain.core.payments.gateway import Outcome, ProviderReferences
+from domain.core.payments.gateway import CardKept, Outcome, ProviderReferences
 from domain.core.payments.intent import (
     STATUS_BY_OUTCOME,
     WAITING,
@@ -47,6 +47,9 @@ class Evidence:
     trust: Trust
     references: ProviderReferences = NO_REFERENCES
     amount: Money | None = None
+    fee: Money | None = None
+    card: CardKept | None = None
+    is_hint: bool = False
     currency_code: str | None = None
     """The currency as sent, where we do not know it."""
     phone: str | None = None
@@ -89,6 +92,11 @@ class Settle:
         if evidence.is_contradictory:  # rule callback.contradiction_credits_nothing
             attempt.ask_now(self.now)
             return Settlement(verdict=Verdict.HELD)
+        if evidence.is_hint:  # nobody signed it: the provider is asked before anything moves
+            if attempt.status is not AttemptStatus.REVIEW:
+                attempt.ask_now(self.now)
+            return Settlement(verdict=Verdict.HELD)
+        attempt.card = attempt.card or evidence.card
         match evidence.outcome:
             case Outcome.SUCCEEDED:
                 return self._success(evidence)
@@ -153,7 +161,11 @@ class Settle:
     def _credit(self, amount: Money, evidence: Evidence) -> Settlement:
         source = AccountRef.clearing(self.attempt.gateway)
         destination, paid = self.pay(amount)
-        transfer = self.transfer(f"payment:{self.attempt.id}", Posting(source, destination, amount))
+        legs: tuple[Posting, ...] = (Posting(source, destination, amount),)
+        if evidence.fee is not None and evidence.fee.minor > 0:
+            self.attempt.fee = evidence.fee
+            legs = (*legs, Posting(GATEWAY_COSTS, source, evidence.fee))
+        transfer = self.transfer(f"payment:{self.attempt.id}", *legs)
         cases: tuple[PaymentCase, ...] = ()
         if is_other_phone(self.attempt.phone, evidence.phone):  # rule callback.phone_differs_flags
             cases = (self._case(CaseKind.PHONE_DIFFERS, phone=evidence.phone or ""),)

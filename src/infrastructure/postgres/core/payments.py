@@ -18,7 +18,7 @@ from domain.core.ledger.accounts import AccountRef
 from domain.core.ledger.transfer import TransferKind
 from domain.core.payments.case import CaseKind, PaymentCase, Resolution
 from domain.core.payments.fx import FxQuote
-from domain.core.payments.gateway import ProviderReferences
+from domain.core.payments.gateway import CardKept, ProviderReferences
 from domain.core.payments.intent import (
     AttemptStatus,
     IntentStatus,
@@ -120,13 +120,13 @@ _PUSHES = Statement(
 
 _STORE_EVENT = Statement(
     text(
-        "INSERT INTO gateway_events (id, gateway, digest, body, received_at, look_at)"
-        " VALUES (:id, :gateway, :digest, :body, :received_at, :look_at)"
+        "INSERT INTO gateway_events (id, gateway, digest, body, path, received_at, look_at)"
+        " VALUES (:id, :gateway, :digest, :body, :path, :received_at, :look_at)"
         " ON CONFLICT (gateway, digest) DO NOTHING RETURNING id"
     ).bindparams(
         *(
             bindparam(name, type_=gateway_events.c[name].type)
-            for name in ("id", "gateway", "digest", "body", "received_at", "look_at")
+            for name in ("id", "gateway", "digest", "body", "path", "received_at", "look_at")
         )
     )
 )
@@ -304,12 +304,19 @@ class PostgresCallbackInbox:
         self._database = database
 
     async def store(
-        self, *, id: uuid.UUID, gateway: str, digest: bytes, body: bytes, now: datetime, look_at: datetime
+        self, *, id: uuid.UUID, gateway: str, digest: bytes, body: bytes, path: str, now: datetime, look_at: datetime
     ) -> bool:
         """Store a body; False where the same bytes of this gateway were stored before."""
         async with self._database.connection() as connection:
             stored = await _STORE_EVENT.fetch_value(
-                connection, id=id, gateway=gateway, digest=digest, body=body, received_at=now, look_at=look_at
+                connection,
+                id=id,
+                gateway=gateway,
+                digest=digest,
+                body=body,
+                path=path,
+                received_at=now,
+                look_at=look_at,
             )
         return stored is not None
 
@@ -355,13 +362,22 @@ def _attempt(row: asyncpg.Record) -> PaymentAttempt:
         code=row["a_code"],
         message=row["a_message"],
         next_action=row["a_next_action"],
+        next_url=row["a_next_url"],
         sent_at=row["a_sent_at"],
         finished_at=row["a_finished_at"],
         received=None if row["a_received"] is None else Money(row["a_received"], row["a_received_currency"]),
         went_to_wallet=row["a_went_to_wallet"],
         next_check_at=row["a_next_check_at"],
         is_retry=row["a_is_retry"],
+        fee=None if row["a_fee"] is None else Money(row["a_fee"], row["currency"]),
+        card=_card(row),
     )
+
+
+def _card(row: asyncpg.Record) -> CardKept | None:
+    if row["a_card_token"] is None:
+        return None
+    return CardKept(brand=row["a_card_brand"], last4=row["a_card_last4"], token=row["a_card_token"])
 
 
 def _intent_row(intent: PaymentIntent) -> Mapping[str, object]:
@@ -400,6 +416,11 @@ def _attempt_row(intent: PaymentIntent, attempt: PaymentAttempt) -> Mapping[str,
         "code": attempt.code,
         "message": attempt.message,
         "next_action": attempt.next_action,
+        "next_url": attempt.next_url,
+        "fee": None if attempt.fee is None else attempt.fee.minor,
+        "card_brand": None if attempt.card is None else attempt.card.brand,
+        "card_last4": None if attempt.card is None else attempt.card.last4,
+        "card_token": None if attempt.card is None else attempt.card.token,
         "received": None if received is None else received.minor,
         "received_currency": None if received is None else received.currency,
         "went_to_wallet": attempt.went_to_wallet,

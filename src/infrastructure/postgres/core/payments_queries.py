@@ -93,7 +93,7 @@ _OVERDUE = Statement(
     ).bindparams(bindparam("now", type_=INSTANT), bindparam("limit_rows", type_=BIGINT))
 )
 _DUE_EVENTS = Statement(
-    select(gateway_events.c.id, gateway_events.c.gateway, gateway_events.c.body, gateway_events.c.received_at)
+    select(*(gateway_events.c[name] for name in ("id", "gateway", "body", "path", "received_at")))
     .where(gateway_events.c.look_at <= bindparam("now", type_=INSTANT))
     .order_by(gateway_events.c.look_at)
     .limit(_LIMIT)
@@ -257,7 +257,13 @@ class PostgresPaymentQueries:
         async with self._database.connection() as connection:
             rows = await _DUE_EVENTS.fetch(connection, now=now, limit_rows=limit)
         return [
-            DueEvent(id=row["id"], gateway=row["gateway"], body=row["body"], received_at=row["received_at"])
+            DueEvent(
+                id=row["id"],
+                gateway=row["gateway"],
+                body=row["body"],
+                path=row["path"],
+                received_at=row["received_at"],
+            )
             for row in rows
         ]
 

@@ -57,6 +57,11 @@ payment_attempts = Table(
     Column("code", TEXT),
     Column("message", TEXT),
     Column("next_action", TEXT),
+    Column("next_url", TEXT),
+    Column("fee", BIGINT),  # in the currency of the intent
+    Column("card_brand", TEXT),
+    Column("card_last4", TEXT),
+    Column("card_token", TEXT),
     Column("received", BIGINT),
     Column("received_currency", TEXT),
     Column("went_to_wallet", Boolean, nullable=False),
@@ -100,6 +105,7 @@ gateway_events = Table(
     Column("gateway", TEXT, nullable=False),
     Column("digest", BYTES, nullable=False),
     Column("body", BYTES, nullable=False),
+    Column("path", TEXT, nullable=False, server_default=""),  # the part of the address that was made for one attempt
     Column("received_at", INSTANT, nullable=False),
     Column("look_at", INSTANT),  # when the job takes it; NULL where nothing is left to do
     Column("tries", Integer, nullable=False, server_default="0"),
