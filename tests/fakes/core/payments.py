@@ -182,6 +182,10 @@ class OneGateway:
         assert name == self._gateway.name
         return self._gateway
 
+    @property
+    def bound(self) -> Sequence[PaymentGateway]:
+        return (self._gateway,)
+
 
 class KnownPhones:
     """The phones in the profiles of payers."""

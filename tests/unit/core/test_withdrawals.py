@@ -1,5 +1,6 @@
 """Withdrawals over fakes: each rule of the spec's section, and what a gateway can do to a payout."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID
@@ -87,6 +88,10 @@ class OneGateway:
     def by_name(self, name: str) -> PaymentGateway:
         assert self.gateway is not None
         return self.gateway
+
+    @property
+    def bound(self) -> Sequence[PaymentGateway]:
+        return () if self.gateway is None else (self.gateway,)
 
 
 @dataclass(slots=True)

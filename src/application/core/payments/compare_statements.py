@@ -4,7 +4,7 @@ Any difference, one unit included, opens a case; a stored success is never downg
 is asked about, not believed. Both lists are read a little beyond the day, so that midnight splits nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -32,7 +32,7 @@ ROWS_AT_ONCE: Final = 500
 class CompareStatements:
     unit_of_work: Callable[[], PaymentsUnitOfWork]
     payment_queries: PaymentQueries
-    gateways: tuple[PaymentGateway, ...]
+    gateways: Sequence[PaymentGateway]
     clock: Clock
     ids: IdSource
 
@@ -40,7 +40,7 @@ class CompareStatements:
         """Compare the days that have ended and return 0: they are the whole batch. Raises Unavailable."""
         yesterday = business_date(self.clock.now()) - timedelta(days=1)
         since, until = day_bounds(yesterday - DAYS_BEFORE)[0], day_bounds(yesterday)[1]
-        for gateway in self.gateways:
+        for gateway in (one for one in self.gateways if one.capabilities.has_statement):
             seen = await self._theirs(gateway, since, until)
             await self._ours(gateway, since, until, seen)
         return 0

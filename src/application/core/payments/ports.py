@@ -8,7 +8,7 @@ from uuid import UUID
 
 from application.core.ledger.ports import LedgerUnitOfWork
 from application.core.payments.gateway import PaymentGateway
-from domain.core.kernel.errors import Invalid
+from domain.core.kernel.errors import Invalid, Unavailable
 from domain.core.kernel.ids import AccountId, IntentId
 from domain.core.kernel.money import Money
 from domain.core.payments.case import PaymentCase
@@ -20,6 +20,12 @@ class MethodUnavailable(Invalid):
     """This way to pay is not available."""
 
     code = "payments.method_unavailable"
+
+
+class GatewayNotBound(Unavailable):
+    """The provider of this payment is not configured here any more."""
+
+    code = "payments.gateway_not_bound"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +153,12 @@ class Gateways(Protocol):
         ...
 
     def by_name(self, name: str) -> PaymentGateway:
-        """Return a gateway by its name; the name comes from our own rows."""
+        """Return a gateway by its name, which our own rows have. Raises GatewayNotBound."""
+        ...
+
+    @property
+    def bound(self) -> Sequence[PaymentGateway]:
+        """Every gateway of this server, those that take no new payments included."""
         ...
 
 

@@ -16,6 +16,7 @@ from typing import Final
 
 from application.core.kernel.ports import Clock, IdSource
 from application.core.payments.apply_event import ApplyEvent
+from application.core.payments.gateway import SignatureInvalid
 from application.core.payments.ports import CallbackInbox, CallbackReader
 
 JOB_LOOKS_AFTER: Final = timedelta(seconds=30)
@@ -30,6 +31,20 @@ class CallbackReply(StrEnum):
     PROCESSED = "processed"
     ALREADY_PROCESSED = "already processed"
     ACCEPTED = "accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveCallbacks:
+    """Who receives the callbacks of which sender."""
+
+    by_sender: Mapping[str, "ReceiveCallback"]
+
+    async def __call__(self, sender: str, body: bytes, headers: Mapping[str, str], path: str = "") -> "CallbackReply":
+        """Return what to answer. Raises what `ReceiveCallback` raises, and SignatureInvalid where it is not bound."""
+        receive = self.by_sender.get(sender)
+        if receive is None:
+            raise SignatureInvalid  # without a secret of its own nothing can be signed rightly
+        return await receive(body, headers, path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,6 +77,8 @@ class Capabilities:
     """Whether an attempt without a provider id can be searched by phone, amount and time."""
     amount_in_callback_required: bool
     """Whether a success without an amount is queried before it counts."""
+    has_statement: bool = True
+    """Whether it lists its movements, so that both books can be compared."""
     takes_cards: bool = False
     """Whether card fields may reach it (rule payments.no_card_data_kept)."""
     checks_after: tuple[timedelta, ...] = PROMPT_CHECKS_AFTER

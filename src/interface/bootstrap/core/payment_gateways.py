@@ -1,7 +1,7 @@
 """Which payment gateways a server has: Lipana where it is configured, else the simulator that speaks like it."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,7 +10,7 @@ import httpx
 
 from application.core.kernel.ports import Clock
 from application.core.payments.gateway import PaymentGateway
-from application.core.payments.ports import MethodUnavailable
+from application.core.payments.ports import GatewayNotBound, MethodUnavailable
 from application.core.payments.simulation import PaymentSimulator
 from infrastructure.lipana.gateway import LipanaPaymentGateway, LipanaSettings
 from infrastructure.simulator.lipana import LipanaSimulator, SimulatorSettings
@@ -26,6 +26,13 @@ class BoundGateways:
     """Which gateway serves which method of payment."""
 
     by_method: Mapping[str, PaymentGateway]
+    outgoing: tuple[PaymentGateway, ...] = ()
+    """Those that take no new payments, and still finish the ones they began."""
+
+    @property
+    def bound(self) -> Sequence[PaymentGateway]:
+        """Every gateway of this server, once."""
+        return tuple({one.name: one for one in (*self.by_method.values(), *self.outgoing)}.values())
 
     def gateway_for(self, method: str) -> PaymentGateway:
         """Return the gateway that a method of payment uses. Raises MethodUnavailable."""
@@ -35,8 +42,11 @@ class BoundGateways:
         return found
 
     def by_name(self, name: str) -> PaymentGateway:
-        """Return a gateway by its name."""
-        return next(one for one in self.by_method.values() if one.name == name)
+        """Return a gateway by its name. Raises GatewayNotBound."""
+        found = next((one for one in self.bound if one.name == name), None)
+        if found is None:
+            raise GatewayNotBound
+        return found
 
 
 async def open_gateways(

@@ -20,7 +20,7 @@ from application.core.payments.ports import (
     PaymentsUnitOfWork,
 )
 from application.core.payments.queries import DailyFiguresWriter, PaymentQueries
-from application.core.payments.receive_callback import ReceiveCallback
+from application.core.payments.receive_callback import ReceiveCallback, ReceiveCallbacks
 from application.core.payments.reconcile import Reconcile
 from application.core.payments.resolve_case import ResolveCase
 from application.core.payments.retry_failed import RetryFailed
@@ -78,8 +78,7 @@ class PaymentUseCases:
     payment_queries: PaymentQueries
     payment_simulator: PaymentSimulator | None
     payment_status: PaymentStatus
-    receive_lipana_callback: ReceiveCallback
-    receive_soko_callback: ReceiveCallback
+    receive_callbacks: ReceiveCallbacks
     resolve_case: ResolveCase
     start_payment: StartPayment
     top_up: TopUp
@@ -95,6 +94,11 @@ def start_payment_of(adapters: PaymentAdapters) -> StartPayment:
         randomness=adapters.randomness,
         policies=adapters.policies,
     )
+
+
+def senders_of(adapters: PaymentAdapters) -> tuple[CallbackReader, ...]:
+    """Return everybody whose callbacks are heard."""
+    return (*adapters.gateways.bound, adapters.soko_callbacks)
 
 
 def payments_area(adapters: PaymentAdapters) -> Area:
@@ -119,8 +123,7 @@ def payments_area(adapters: PaymentAdapters) -> Area:
             payment_queries=adapters.payment_queries,
             payment_simulator=adapters.payment_simulator,
             payment_status=PaymentStatus(payment_queries=adapters.payment_queries),
-            receive_lipana_callback=receiver(adapters.gateways.gateway_for("mpesa")),
-            receive_soko_callback=receiver(adapters.soko_callbacks),
+            receive_callbacks=ReceiveCallbacks({one.name: receiver(one) for one in senders_of(adapters)}),
             resolve_case=ResolveCase(
                 unit_of_work=adapters.payments_units,
                 payment_queries=adapters.payment_queries,
@@ -151,8 +154,7 @@ def payments_area(adapters: PaymentAdapters) -> Area:
 def _jobs(adapters: PaymentAdapters, apply_event: ApplyEvent) -> tuple[Job, ...]:
     units, queries, clock = adapters.payments_units, adapters.payment_queries, adapters.clock
     gateways, ids, policies = adapters.gateways, adapters.ids, adapters.policies
-    mpesa = gateways.gateway_for("mpesa")
-    senders: dict[str, CallbackReader] = {one.name: one for one in (mpesa, adapters.soko_callbacks)}
+    senders = {one.name: one for one in senders_of(adapters)}
     return (
         Job(
             name="payments.reconcile",
@@ -191,7 +193,9 @@ def _jobs(adapters: PaymentAdapters, apply_event: ApplyEvent) -> tuple[Job, ...]
         Job(
             name="payments.compare_statements",
             daily_at=time(4),
-            run=CompareStatements(unit_of_work=units, payment_queries=queries, gateways=(mpesa,), clock=clock, ids=ids),
+            run=CompareStatements(
+                unit_of_work=units, payment_queries=queries, gateways=gateways.bound, clock=clock, ids=ids
+            ),
         ),
         Job(
             name="payments.daily_report",

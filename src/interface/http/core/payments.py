@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from application.core.identity.authenticate import Caller
 from application.core.payments.payment_status import PaymentStatus
 from application.core.payments.queries import PaymentView
-from application.core.payments.receive_callback import ReceiveCallback
+from application.core.payments.receive_callback import ReceiveCallbacks
 from application.core.payments.start_payment import PaymentState
 from application.core.payments.top_up import TopUp, TopUpCommand
 from domain.core.kernel.money import Money
@@ -195,10 +195,10 @@ class CallbackController(Controller):
     async def lipana(
         self,
         request: Request[Any, Any, Any],
-        receive_lipana_callback: Wired[ReceiveCallback],
+        receive_callbacks: Wired[ReceiveCallbacks],
     ) -> CallbackBody:
         """Receive a callback of Lipana's, signed in X-Lipana-Signature."""
-        return CallbackBody(await receive_lipana_callback(await request.body(), request.headers))
+        return CallbackBody(await receive_callbacks("lipana", await request.body(), request.headers))
 
     @post(
         "/callback",
@@ -212,8 +212,8 @@ class CallbackController(Controller):
     async def soko(
         self,
         request: Request[Any, Any, Any],
-        receive_soko_callback: Wired[ReceiveCallback],
+        receive_callbacks: Wired[ReceiveCallbacks],
     ) -> SokoCallbackBody:
         """Receive a callback in the house's own dialect, signed in X-Soko-Signature."""
-        reply = await receive_soko_callback(await request.body(), request.headers)
+        reply = await receive_callbacks("soko", await request.body(), request.headers)
         return SokoCallbackBody(message=f"Callback {reply}.", detail=reply)
