@@ -1,16 +1,19 @@
 """Pages of a list: as dear at page 5,000 as at page 1, stable while rows are added.
 
-Ids are UUIDv7, so the order of ids is the order of creation: one column is the whole, total order.
+Ids are UUIDv7, so the order of ids is the order of creation: one column is the whole, total order. A list in another
+order has a second column before the id, and both stand in the cursor: what changes meanwhile moves no edge.
 """
 
 import binascii
+import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import BigInteger, ColumnElement, Select, bindparam
+from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, tuple_
 
 from application.core.kernel.ports import Listing, Page
 from domain.core.kernel.errors import FieldError, Invalid
@@ -22,6 +25,40 @@ Cut: TypeAlias = Callable[[Select[Any], ColumnElement[Any]], Select[Any]]
 """Narrows a query to the page: from the edge on, in order, so many rows."""
 
 _AFTER, _BEFORE = b"a", b"b"
+_INT64 = struct.Struct(">q")
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """A column that orders a list before the id does, of whole numbers or of short texts, and never NULL.
+
+    Its `tag`, one byte, keeps the cursors of one order apart from those of another.
+    """
+
+    column: ColumnElement[Any]
+    tag: bytes
+
+    @property
+    def _is_number(self) -> bool:
+        return self.column.type.python_type is int
+
+    def write(self, value: Any) -> bytes:
+        """Write a value into a cursor."""
+        return self.tag + (_INT64.pack(value) if self._is_number else value.encode())
+
+    def read(self, raw: bytes) -> Any:
+        """Read a value of a cursor. Raises ValueError for one of another list."""
+        if raw[:1] != self.tag:
+            raise ValueError(raw)
+        if self._is_number:
+            try:
+                return _INT64.unpack(raw[1:])[0]
+            except struct.error as error:
+                raise ValueError(raw) from error
+        value = raw[1:].decode()
+        if "\0" in value:  # no text to the database
+            raise ValueError(raw)
+        return value
 
 
 class KeysetList:
@@ -32,9 +69,15 @@ class KeysetList:
     """
 
     def __init__(
-        self, query: Select[Any] | Callable[[Cut], Select[Any]], key: ColumnElement[Any], *, newest_first: bool = True
+        self,
+        query: Select[Any] | Callable[[Cut], Select[Any]],
+        key: ColumnElement[Any],
+        *,
+        newest_first: bool = True,
+        sorted_by: SortKey | None = None,
     ) -> None:
         self._key = key.key
+        self._sort = sorted_by
         limit = bindparam("limit_rows", type_=BigInteger)
         edge = bindparam("edge", type_=key.type)
 
@@ -44,15 +87,26 @@ class KeysetList:
         def backward(column: ColumnElement[Any]) -> ColumnElement[Any]:
             return column.asc() if newest_first else column.desc()
 
+        def ordering(column: ColumnElement[Any]) -> tuple[ColumnElement[Any], ...]:
+            return (column,) if sorted_by is None else (sorted_by.column, column)
+
+        def beyond(column: ColumnElement[Any], *, downward: bool) -> ColumnElement[bool]:
+            place: ColumnElement[Any] = column
+            here: ColumnElement[Any] = edge
+            if sorted_by is not None:
+                place = tuple_(sorted_by.column, column)
+                here = tuple_(bindparam("edge_value", type_=sorted_by.column.type), edge)
+            return place < here if downward else place > here
+
         def first(part: Select[Any], column: ColumnElement[Any]) -> Select[Any]:
-            return part.order_by(onward(column)).limit(limit)
+            return part.order_by(*map(onward, ordering(column))).limit(limit)
 
         def after(part: Select[Any], column: ColumnElement[Any]) -> Select[Any]:
-            return first(part.where(column < edge if newest_first else column > edge), column)
+            return first(part.where(beyond(column, downward=newest_first)), column)
 
         def before(part: Select[Any], column: ColumnElement[Any]) -> Select[Any]:
-            is_before = column > edge if newest_first else column < edge
-            return part.where(is_before).order_by(backward(column)).limit(limit)
+            is_before = beyond(column, downward=not newest_first)
+            return part.where(is_before).order_by(*map(backward, ordering(column))).limit(limit)
 
         def statement(cut: Cut) -> Statement:
             return Statement(cut(query, key) if isinstance(query, Select) else query(cut))
@@ -67,16 +121,16 @@ class KeysetList:
         if page.cursor is None:
             rows = await self._first.fetch(connection, limit_rows=wanted, **values)
             return self._listing(rows, page.limit, read, has_previous=False)
-        direction, edge = _read_cursor(page.cursor)
+        direction, edges = self._read_cursor(page.cursor)
         if direction == _AFTER:
-            rows = await self._after.fetch(connection, limit_rows=wanted, edge=edge, **values)
+            rows = await self._after.fetch(connection, limit_rows=wanted, **edges, **values)
             return self._listing(rows, page.limit, read, has_previous=True)
-        rows = await self._before.fetch(connection, limit_rows=wanted, edge=edge, **values)
+        rows = await self._before.fetch(connection, limit_rows=wanted, **edges, **values)
         kept = rows[: page.limit][::-1]
         return Listing(
             [read(row) for row in kept],
-            next=_cursor(_AFTER, kept[-1][self._key]) if kept else None,
-            previous=_cursor(_BEFORE, kept[0][self._key]) if len(rows) > page.limit else None,
+            next=self._cursor(_AFTER, kept[-1]) if kept else None,
+            previous=self._cursor(_BEFORE, kept[0]) if len(rows) > page.limit else None,
         )
 
     def _listing(
@@ -85,21 +139,26 @@ class KeysetList:
         kept = rows[:limit]
         return Listing(
             [read(row) for row in kept],
-            next=_cursor(_AFTER, kept[-1][self._key]) if len(rows) > limit else None,
-            previous=_cursor(_BEFORE, kept[0][self._key]) if has_previous and kept else None,
+            next=self._cursor(_AFTER, kept[-1]) if len(rows) > limit else None,
+            previous=self._cursor(_BEFORE, kept[0]) if has_previous and kept else None,
         )
 
+    def _cursor(self, direction: bytes, row: asyncpg.Record) -> str:
+        sort = self._sort
+        value = b"" if sort is None else sort.write(row[sort.column.key])
+        return urlsafe_b64encode(direction + row[self._key].bytes + value).decode().rstrip("=")
 
-def _cursor(direction: bytes, edge: UUID) -> str:
-    return urlsafe_b64encode(direction + edge.bytes).decode().rstrip("=")
-
-
-def _read_cursor(text: str) -> tuple[bytes, UUID]:
-    try:
-        raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
-        direction, edge = raw[:1], UUID(bytes=raw[1:])
-    except (ValueError, binascii.Error):
-        direction, edge = b"", UUID(int=0)
-    if direction not in {_AFTER, _BEFORE}:
-        raise Invalid(errors=(FieldError("cursor", "is not a cursor of this list"),))
-    return direction, edge
+    def _read_cursor(self, text: str) -> tuple[bytes, dict[str, object]]:
+        refused = Invalid(errors=(FieldError("cursor", "is not a cursor of this list"),))
+        sort = self._sort
+        try:
+            raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+            direction, key, value = raw[:1], raw[1:17], raw[17:]
+            edges: dict[str, object] = {"edge": UUID(bytes=key)}
+            if sort is not None:
+                edges["edge_value"] = sort.read(value)
+        except (ValueError, binascii.Error) as error:
+            raise refused from error
+        if direction not in {_AFTER, _BEFORE} or (sort is None and value):
+            raise refused
+        return direction, edges

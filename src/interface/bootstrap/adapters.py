@@ -39,6 +39,8 @@ from application.core.payments.queries import DailyFiguresWriter, PaymentQueries
 from application.core.payments.simulation import PaymentSimulator
 from application.core.payments.withdrawal_ports import WithdrawalQueries, WithdrawalsUnitOfWork
 from application.core.reputation.ports import RatingQueries
+from application.gigs.ports import GigsUnitOfWork
+from application.gigs.queries import GigsQueries
 from infrastructure.local.mail_catcher import MailCatcher
 
 
@@ -46,6 +48,8 @@ from infrastructure.local.mail_catcher import MailCatcher
 class Adapters:
     assignments_queries: AssignmentsQueries
     assignments_units: Callable[[], AssignmentsUnitOfWork]
+    gigs_queries: GigsQueries
+    gigs_units: Callable[[], GigsUnitOfWork]
     task_audience: TaskAudience
     writers: Writers
     rating_queries: RatingQueries

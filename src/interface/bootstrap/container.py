@@ -18,6 +18,7 @@ from interface.bootstrap.core.operations import operations_area
 from interface.bootstrap.core.payments import payments_area
 from interface.bootstrap.core.reputation import open_rating, rating_in_profile
 from interface.bootstrap.core.withdrawals import withdrawals_area
+from interface.bootstrap.gigs import gigs_area
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def build(adapters: Adapters, subscriptions: SubscriptionList) -> Server:
             payments_area(adapters),
             withdrawals_area(adapters),
             assignments_area(adapters),
+            gigs_area(adapters),
             operations_area(adapters, timetable),
         ),
     )

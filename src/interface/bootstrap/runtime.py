@@ -46,6 +46,8 @@ from infrastructure.postgres.core.unit_of_work import PostgresCoreUnitOfWork
 from infrastructure.postgres.core.wallet_queries import PostgresWalletQueries
 from infrastructure.postgres.core.withdrawals import PostgresWithdrawalQueries
 from infrastructure.postgres.database import Database
+from infrastructure.postgres.gigs.queries import PostgresGigsQueries
+from infrastructure.postgres.gigs.unit_of_work import PostgresGigsUnitOfWork
 from infrastructure.postgres.migrations import Migrations, head_of
 from infrastructure.queue.delivery import DeliverMessage
 from infrastructure.queue.jobs import JobRunner, Scheduler
@@ -247,10 +249,15 @@ async def real_adapters(
     def assignments_unit() -> PostgresAssignmentsUnitOfWork:
         return PostgresAssignmentsUnitOfWork(database, clock=clock, ids=ids, subscriptions=subscriptions)
 
+    def gigs_unit() -> PostgresGigsUnitOfWork:
+        return PostgresGigsUnitOfWork(database, clock=clock, ids=ids, subscriptions=subscriptions)
+
     assignments_queries = PostgresAssignmentsQueries(database)
     return Adapters(
         assignments_queries=assignments_queries,
         assignments_units=assignments_unit,
+        gigs_queries=PostgresGigsQueries(database),
+        gigs_units=gigs_unit,
         task_audience=assignments_queries,
         writers=assignments_queries,
         rating_queries=PostgresRatingQueries(database),

@@ -21,6 +21,7 @@ from tests.fakes.core.ledger import InMemoryEarningsHolds, InMemoryLedger
 from tests.fakes.core.notifications import InMemoryMails, InMemoryNotices, InMemoryPreferences
 from tests.fakes.core.payments import InMemoryCases, InMemoryGatewayEvents, InMemoryIntents
 from tests.fakes.core.ratings import InMemoryRatings
+from tests.fakes.core.reviews import InMemoryReviews
 from tests.fakes.core.system import FixedClock, SequentialIds
 from tests.fakes.core.withdrawals import InMemoryWithdrawals
 
@@ -28,7 +29,7 @@ Unit = TypeVar("Unit", bound="InMemoryCoreUnitOfWork")
 
 
 class InMemoryStore:
-    """What is committed. Tests read `rows(name)`, `events`, `audit_entries` and `deliveries_done`."""
+    """What is committed. Tests read `rows(name)`, `events`, `audit_entries`, `deliveries_done` and `woken`."""
 
     def __init__(self, *, clock: Clock | None = None, ids: IdSource | None = None) -> None:
         self.clock: Clock = clock or FixedClock()
@@ -37,6 +38,7 @@ class InMemoryStore:
         self.events: list[Event] = []
         self.audit_entries: list[AuditEntry] = []
         self.deliveries_done: list[Delivery] = []
+        self.woken: list[str] = []
         self.commits = 0
         self.lock = asyncio.Lock()
         """Held by the one running unit of work: as strict as if every row were locked."""
@@ -103,6 +105,7 @@ class InMemoryCoreUnitOfWork:
         self._events: list[Event] = []
         self._audit: list[AuditEntry] = []
         self._deliveries: list[Delivery] = []
+        self._wakes: list[str] = []
         self._is_open = False
 
     async def __aenter__(self) -> Self:
@@ -137,6 +140,9 @@ class InMemoryCoreUnitOfWork:
     def audit(self, entry: AuditEntry) -> None:
         self._audit.append(entry)
 
+    def wake(self, *topics: str) -> None:
+        self._wakes += topics
+
     def done(self, delivery: Delivery) -> None:
         self._deliveries.append(delivery)
 
@@ -156,6 +162,7 @@ class InMemoryCoreUnitOfWork:
         self.store.events += self._events
         self.store.audit_entries += self._audit
         self.store.deliveries_done += self._deliveries
+        self.store.woken += self._wakes
         self.store.commits += 1
         self._is_open = False
 
@@ -214,6 +221,10 @@ class InMemoryCoreUnitOfWork:
     @cached_property
     def cases(self) -> InMemoryCases:
         return InMemoryCases(self)
+
+    @cached_property
+    def reviews(self) -> InMemoryReviews:
+        return InMemoryReviews(self)
 
     @cached_property
     def ratings(self) -> InMemoryRatings:

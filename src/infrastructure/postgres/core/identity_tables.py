@@ -3,7 +3,18 @@
 An account is one row with its roles and contacts, so that locking the row locks all of it and one statement loads it.
 """
 
-from sqlalchemy import ARRAY, Boolean, CheckConstraint, Column, Index, Integer, SmallInteger, Table, UniqueConstraint
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    SmallInteger,
+    Table,
+    UniqueConstraint,
+    text,
+)
 
 from infrastructure.postgres.tables import BIGINT, BYTES, INSTANT, TEXT, UUID, created_at, metadata, uuid_key
 
@@ -40,6 +51,12 @@ accounts = Table(
     Index("ix_accounts_claimed_email", "claimed_email", postgresql_where="claimed_email IS NOT NULL"),
     Index("ix_accounts_claimed_phone", "claimed_phone", postgresql_where="claimed_phone IS NOT NULL"),
     Index("ix_accounts_administrators", "id", postgresql_where="roles @> ARRAY['admin'::text]"),
+    Index(
+        "ix_accounts_worker_names",
+        text("to_tsvector('simple'::regconfig, ((((username || ' '::text) || first_name) || ' '::text) || last_name))"),
+        postgresql_using="gin",
+        postgresql_where="roles @> ARRAY['worker'::text]",
+    ),
 )
 
 sign_ins = Table(

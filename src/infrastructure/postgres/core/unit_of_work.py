@@ -25,6 +25,7 @@ from infrastructure.postgres.core.payments import (
 )
 from infrastructure.postgres.core.policies import PostgresPolicyRows
 from infrastructure.postgres.core.reputation import REPUTATION_REFUSALS, PostgresRatings
+from infrastructure.postgres.core.reviews import REVIEW_REFUSALS, PostgresReviews
 from infrastructure.postgres.core.withdrawals import PostgresWithdrawals
 from infrastructure.postgres.unit_of_work import PostgresUnitOfWork
 
@@ -39,6 +40,7 @@ class PostgresCoreUnitOfWork(PostgresUnitOfWork):
         **LEDGER_REFUSALS,
         **PAYMENT_REFUSALS,
         **REPUTATION_REFUSALS,
+        **REVIEW_REFUSALS,
     }
 
     @cached_property
@@ -125,3 +127,8 @@ class PostgresCoreUnitOfWork(PostgresUnitOfWork):
     def ratings(self) -> PostgresRatings:
         """Points and badges."""
         return PostgresRatings(self)
+
+    @cached_property
+    def reviews(self) -> PostgresReviews:
+        """What people say about one another."""
+        return PostgresReviews(self)
