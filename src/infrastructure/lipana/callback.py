@@ -21,20 +21,22 @@ from infrastructure.lipana.fields import (
     REFERENCE,
     RESULT_CODE,
     RESULT_TEXT,
-    Fields,
-    NotAnObject,
     amount_at,
     code_of,
     currency_of,
+    outcome_of,
+    phone_of,
+    transaction_id_at,
+)
+from infrastructure.providers.fields import (
+    Fields,
+    NotAnObject,
     moment_of,
     money_of,
     object_at,
-    outcome_of,
-    phone_of,
     read_object,
     sentence_at,
     text_at,
-    transaction_id_at,
 )
 
 SIGNATURE_HEADER: Final = "x-lipana-signature"

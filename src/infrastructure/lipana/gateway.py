@@ -5,11 +5,10 @@ or cannot be read is `UNKNOWN`. Of what comes back only a status of the transact
 that a request was accepted.
 """
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -33,7 +32,6 @@ from domain.core.payments.gateway import (
     StatementLine,
 )
 from infrastructure.lipana import callback
-from infrastructure.lipana.circuit import Circuit
 from infrastructure.lipana.fields import (
     CANCELLED_BY_PAYER,
     CHECKOUT_ID,
@@ -43,20 +41,23 @@ from infrastructure.lipana.fields import (
     REFERENCE,
     RESULT_CODE,
     RESULT_TEXT,
-    Fields,
-    NotAnObject,
     amount_at,
     code_of,
     currency_of,
+    outcome_of,
+    phone_of,
+    transaction_id_at,
+)
+from infrastructure.providers.asking import TURNED_AWAY, Patience, ProviderClient
+from infrastructure.providers.fields import (
+    Fields,
+    NotAnObject,
     moment_of,
     money_of,
     object_at,
-    outcome_of,
-    phone_of,
     read_object,
     sentence_at,
     text_at,
-    transaction_id_at,
 )
 
 SHILLING_MINOR: Final = 100
@@ -67,15 +68,8 @@ LOOKUP_PAGES_MAX: Final = 3
 STATEMENT_PAGES_MAX: Final = 1_000
 """100,000 transactions; a list that never ends is a fault of the provider's."""
 
-ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
 DESCRIPTION_LENGTH_MAX: Final = 13
 """Characters of a description M-Pesa shows; it refuses prompts whose text is too long."""
-
-RETRY_AFTER_S_MAX: Final = 300
-"""The longest time a provider may keep us away with one header, in seconds."""
-
-TURNED_AWAY: Final = frozenset({401, 403, 429})
-"""Statuses of a request that Lipana did not look into: our key is refused, or we ask too often."""
 
 RETURNED: Final = "RETURNED"
 RETURNED_WORDS: Final = frozenset({"returned", "reversed", "refunded"})
@@ -85,7 +79,7 @@ _E164_KENYA = re.compile(r"\+254[17][0-9]{8}", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LipanaSettings:
-    """How to reach one account at Lipana. Times in seconds, amounts in minor units."""
+    """How to reach one account at Lipana. Amounts in minor units."""
 
     base_url: str
     """With the version, without a slash at the end: `https://api.lipana.dev/v1`."""
@@ -99,10 +93,7 @@ class LipanaSettings:
     amount_min_minor: int = 10_00
     amount_max_minor: int = 150_000_00
     """M-Pesa's limit for one transaction."""
-    connect_timeout_s: float = 5.0
-    total_timeout_s: float = 30.0
-    failures_to_open: int = 5
-    open_for: timedelta = timedelta(seconds=30)
+    patience: Patience = field(default_factory=Patience)
 
     def __post_init__(self) -> None:
         if not self.api_key or not self.callback_secret or self.previous_callback_secret == "":
@@ -142,12 +133,8 @@ class LipanaPaymentGateway:
     name = "lipana"
 
     def __init__(self, client: httpx.AsyncClient, settings: LipanaSettings, clock: Clock) -> None:
-        self._client = client
         self._settings = settings
-        self._clock = clock
-        self._base_url = settings.base_url.rstrip("/")
-        self._timeout = httpx.Timeout(settings.total_timeout_s, connect=settings.connect_timeout_s)
-        self._circuit = Circuit(clock, failures_to_open=settings.failures_to_open, open_for=settings.open_for)
+        self._provider = ProviderClient(client, clock, settings.base_url, settings.patience)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -346,60 +333,13 @@ class LipanaPaymentGateway:
         is_payout: bool = False,
     ) -> _Reply:
         """Send one request, once, and say what came of it."""
-        wait_s = self._circuit.wait_s()
-        if wait_s is not None:
-            return _Reply(code="GATEWAY_UNAVAILABLE", did_not_leave=True, retry_after_s=wait_s)
         headers = {"x-api-key": self._settings.api_key, "accept": "application/json"}
         if is_payout:  # which of the two its payout calls want is not settled: both
             headers["authorization"] = f"Bearer {self._settings.api_key}"
-        self._circuit.begin()
-        try:
-            status, reply_headers, body = await self._send(method, path, headers, json, params)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol):
-            self._circuit.failed()
-            return _Reply(code="GATEWAY_UNAVAILABLE", did_not_leave=True)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
-            self._circuit.failed()
-            return _Reply(code="NO_ANSWER_FROM_GATEWAY")
-        except BaseException:
-            self._circuit.abandoned()
-            raise
-        retry_after_s = _retry_after_s(reply_headers.get("retry-after"), self._clock.now())
-        if status in {httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE} and retry_after_s:
-            self._circuit.pause(timedelta(seconds=retry_after_s))
-        elif status in {401, 403, 502, 503, 504}:
-            self._circuit.failed()
-        else:
-            self._circuit.succeeded()  # also a 500: one of its lookups is known to answer nothing else
-        return _read(status, body, retry_after_s)
-
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        json: Mapping[str, object] | None,
-        params: Mapping[str, str] | None,
-    ) -> tuple[int, httpx.Headers, bytes]:
-        """Return status, headers and body; too long a body comes back empty."""
-        async with (
-            asyncio.timeout(self._settings.total_timeout_s),
-            self._client.stream(
-                method,
-                self._base_url + path,
-                headers=headers,
-                json=json,
-                params=params,
-                timeout=self._timeout,
-                follow_redirects=False,
-            ) as response,
-        ):
-            body = bytearray()
-            async for part in response.aiter_bytes():
-                body += part
-                if len(body) > ANSWER_BYTES_MAX:
-                    return response.status_code, response.headers, b""
-            return response.status_code, response.headers, bytes(body)
+        reply = await self._provider.ask(method, path, headers=headers, json=json, params=params)
+        if reply.status is None:
+            return _Reply(code=reply.code, did_not_leave=reply.did_not_leave, retry_after_s=reply.retry_after_s)
+        return _read(reply.status, reply.body, reply.retry_after_s)
 
 
 def _read(status: int, body: bytes, retry_after_s: int | None) -> _Reply:
@@ -426,22 +366,6 @@ def _class_of(status: int) -> str | None:
         422: "VALIDATION_ERROR",
         429: "RATE_LIMIT_EXCEEDED",
     }.get(status)
-
-
-def _retry_after_s(header: str | None, now: datetime) -> int | None:
-    """Return the seconds a Retry-After asks for, at most five minutes; None where there is none to be understood."""
-    if header is None:
-        return None
-    text = header.strip()
-    if text.isascii() and text.isdigit():
-        seconds = int(text[:9])
-    else:
-        try:
-            at = datetime.strptime(text, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
-        except ValueError:
-            return None
-        seconds = int((at - now).total_seconds())
-    return min(max(seconds, 0), RETRY_AFTER_S_MAX) or None
 
 
 def _payload(reply: _Reply, name: str = "transaction") -> Fields | None:

@@ -15,6 +15,7 @@ from domain.core.kernel.errors import Unavailable
 from domain.core.kernel.money import Money
 from domain.core.payments.gateway import Answer, Authority, Outcome, ProviderReferences, Search
 from infrastructure.lipana.gateway import LipanaPaymentGateway, LipanaSettings
+from infrastructure.providers.asking import Patience
 from tests.contract.core.test_payment_gateway import AMOUNT, PaymentGatewayContract, collection, payout
 from tests.fakes.core.system import FixedClock
 from tests.integration.lipana.bench import API_KEY, SECRET, LipanaBench, lipana_bench
@@ -74,7 +75,7 @@ async def test_an_answer_that_says_nothing_is_unknown_and_nothing_is_sent_again(
 
 
 async def test_a_slow_answer_is_unknown_and_the_prompt_is_found_by_searching() -> None:
-    async with lipana_bench({"total_timeout_s": 0.2}) as bench:
+    async with lipana_bench({"patience": Patience(total_timeout_s=0.2)}) as bench:
         await bench.tell(SimulatedOutcome.SLOW_ANSWER, times=1)
         answer = await bench.gateway.collect(collection(PHONE))
         assert (answer.outcome, answer.did_not_leave) == (Outcome.UNKNOWN, False)

@@ -22,6 +22,7 @@ from domain.core.kernel.errors import Unavailable
 from domain.core.kernel.money import Money
 from domain.core.payments.gateway import EventKind, GatewayNotice, Outcome
 from infrastructure.lipana.callback import signature
+from infrastructure.providers.asking import Patience
 from infrastructure.simulator.control import HttpPaymentSimulator
 from infrastructure.simulator.fates import CallbackShape
 from infrastructure.simulator.lipana import LipanaSimulator, SimulatorSettings
@@ -331,7 +332,7 @@ async def test_in_development_callbacks_go_out_by_themselves_when_due() -> None:
 
 
 async def test_stopping_ends_an_answer_that_is_held_back() -> None:
-    async with lipana_bench({"total_timeout_s": 0.1}) as bench:
+    async with lipana_bench({"patience": Patience(total_timeout_s=0.1)}) as bench:
         await bench.tell(SimulatedOutcome.SLOW_ANSWER, method="payout", delay_s=3_600)
         assert (await bench.gateway.pay_out(payout(PHONE))).outcome is Outcome.UNKNOWN
     assert len(bench.simulator.books()) == 1  # and the block above ended

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from application.core.payments.simulation import SimulatedOutcome as Outcome
+from infrastructure.providers.asking import Patience
 from tests.e2e.core.payments_bench import ADMIN, PaymentsBench, payments_bench
 from tests.integration.lipana.bench import LipanaBench, lipana_bench
 
@@ -31,7 +32,7 @@ CASES = (
 
 @pytest.fixture
 async def lipana() -> AsyncIterator[LipanaBench]:
-    async with lipana_bench({"total_timeout_s": 0.5}) as bench:
+    async with lipana_bench({"patience": Patience(total_timeout_s=0.5)}) as bench:
         yield bench
 
 
