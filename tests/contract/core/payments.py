@@ -20,7 +20,7 @@ from domain.core.ledger.accounts import AccountRef
 from domain.core.ledger.transfer import TransferKind
 from domain.core.payments.case import CaseKind, PaymentCase, Resolution
 from domain.core.payments.fx import FxQuote
-from domain.core.payments.gateway import ProviderReferences
+from domain.core.payments.gateway import CardKept, ProviderReferences
 from domain.core.payments.intent import (
     AttemptStatus,
     IntentStatus,
@@ -90,6 +90,9 @@ def a_full_intent() -> PaymentIntent:
         received=Money(100_00),
         went_to_wallet=True,
         is_retry=True,
+        next_url="https://pay.example.test/1",
+        fee=Money(3_00),
+        card=CardKept(brand="visa", last4="4242", token="tok_1"),
     )
     return an_intent(
         1,
@@ -99,6 +102,7 @@ def a_full_intent() -> PaymentIntent:
         status=IntentStatus.SUCCEEDED,
         closed_at=NOON + 2 * MINUTE,
         served_at=NOON + 3 * MINUTE,
+        attempts_max=5,
     )
 
 
@@ -164,6 +168,16 @@ class PaymentsContract:
             )
             again.learn(ProviderReferences("TXN9", "ws_CO_9", "R9"))
             assert await uow.intents.get(intent.id) is intent
+            await uow.commit()
+        assert await loaded(stores, intent.id) == intent
+
+    async def test_what_a_provider_says_of_an_attempt_is_saved_with_it(self, stores: PaymentStores) -> None:
+        await store(stores, an_intent())
+        async with stores.units() as uow:
+            intent = await uow.intents.get(an_intent().id)
+            intent.attempts[0].wait(ProviderReferences("TXN1", "cs_1"), "redirect", "https://pay.example.test/1")
+            intent.attempts[0].fee = Money(3_00)
+            intent.attempts[0].card = CardKept(brand="visa", last4="4242", token="tok_1")
             await uow.commit()
         assert await loaded(stores, intent.id) == intent
 

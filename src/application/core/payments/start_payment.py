@@ -29,6 +29,7 @@ from domain.core.payments.gateway import Capabilities, Card, Collection
 from domain.core.payments.intent import (
     WAITING,
     WALLET_PURPOSE,
+    IntentStatus,
     PaymentAttempt,
     PaymentIntent,
     PushInFlight,
@@ -115,7 +116,7 @@ class PaymentRequest:
     kind: TransferKind = TransferKind.HOLD
     """How the arrival of the money is booked."""
     attempts_max: int | None = None
-    """How many attempts the purpose allows; told with a decline."""
+    """How many attempts the purpose allows; kept with the payment, told with a decline."""
     wallet_reference: str | None = None
     """The purpose's own reference of the transfer from a wallet; None: one made from the attempt."""
     card: Card | None = None
@@ -139,6 +140,17 @@ class PaymentState:
     next_action: str | None
     next_url: str | None
     """Where the payer goes to pay, where the provider has a page of its own."""
+    payment_id: IntentId
+    attempt_id: UUID
+    method: str
+    transaction_id: str | None
+    fee: Money | None
+    """What the provider keeps, where it says so."""
+    attempts: int
+    attempts_left: int | None
+    """None where the purpose sets no limit."""
+    created_at: datetime
+    completed_at: datetime | None
 
     @classmethod
     def of(cls, intent: PaymentIntent) -> "PaymentState":
@@ -154,6 +166,15 @@ class PaymentState:
             message=attempt.message,
             next_action=attempt.next_action,
             next_url=attempt.next_url,
+            payment_id=intent.id,
+            attempt_id=attempt.id,
+            method=attempt.method,
+            transaction_id=attempt.transaction_id,
+            fee=attempt.fee,
+            attempts=len(intent.attempts),
+            attempts_left=intent.attempts_left,
+            created_at=intent.created_at,
+            completed_at=intent.closed_at if intent.status is IntentStatus.SUCCEEDED else None,
         )
 
 
@@ -168,7 +189,6 @@ class PreparedPayment:
     gateway: str | None = None
     collection: Collection | None = None
     """What is to be sent after the commit; None where nothing is."""
-    attempts_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,8 +204,8 @@ class StartPayment:
         """Put the payment and its attempt into the caller's unit of work; call `send` after its commit.
 
         Raises MethodUnavailable, UnknownCurrency, AmountBelowMinimum, WholeUnitsRequired, AmountAboveMaximum,
-        PhoneRequired, PhoneInvalid, RawCardRefused, CardIncomplete, PushInFlight, TooManyPushes; from a wallet
-        InsufficientFunds.
+        PhoneRequired, PhoneInvalid, RawCardRefused, CardIncomplete, AttemptsExhausted, PushInFlight, TooManyPushes;
+        from a wallet InsufficientFunds.
         """
         now = self.clock.now()
         if request.method == WALLET_METHOD:
@@ -220,7 +240,6 @@ class StartPayment:
                 return_url=request.return_url,
                 cancel_url=request.cancel_url,
             ),
-            attempts_max=request.attempts_max,
         )
 
     async def send(self, prepared: PreparedPayment) -> PaymentState:
@@ -244,9 +263,11 @@ class StartPayment:
             raise GatewayUnavailable(retry_after_s=answer.retry_after_s or 30)
         state = PaymentState.of(intent)
         if state.stage == "failed":
-            left = None if prepared.attempts_max is None else max(0, prepared.attempts_max - len(intent.attempts))
             raise PaymentDeclined(
-                payment_id=str(intent.id), gateway_code=state.code, attempts_left=left, reference=intent.reference
+                payment_id=str(intent.id),
+                gateway_code=state.code,
+                attempts_left=state.attempts_left,
+                reference=intent.reference,
             )
         return state
 
@@ -288,6 +309,7 @@ class StartPayment:
             expires_at=now + request.life,
             created_at=now,
             quote=request.quote,
+            attempts_max=request.attempts_max,
         )
         uow.intents.add(intent)
         return intent

@@ -36,6 +36,12 @@ class PaymentClosed(Conflict):
     code = "payments.payment_closed"
 
 
+class AttemptsExhausted(Conflict):
+    """This payment was tried as often as it may be."""
+
+    code = "payments.attempts_exhausted"
+
+
 class PushInFlight(Conflict):
     """A prompt for another payment is waiting on this phone; answer it first."""
 
@@ -209,6 +215,8 @@ class PaymentIntent:
     status: IntentStatus = IntentStatus.OPEN
     closed_at: datetime | None = None
     served_at: datetime | None = None
+    attempts_max: int | None = None
+    """How many attempts the purpose allows, ours included; None: it sets no limit."""
     attempts: list[PaymentAttempt] = field(default_factory=list)
 
     @property
@@ -220,6 +228,13 @@ class PaymentIntent:
     def in_flight(self) -> PaymentAttempt | None:
         """The attempt that may still end, if any."""
         return next((one for one in self.attempts if one.is_in_flight), None)
+
+    @property
+    def attempts_left(self) -> int | None:
+        """How often it may still be tried; what provably did not leave is no try. None: without a limit."""
+        if self.attempts_max is None:
+            return None
+        return max(0, self.attempts_max - sum(one.sent_at is not None for one in self.attempts))
 
     def answers_a_repeat(self, now: datetime) -> bool:
         """Tell whether whoever asks for the same again gets this payment: it was paid, or may still be paid in time."""
@@ -247,9 +262,11 @@ class PaymentIntent:
         is_retry: bool = False,
         checks_after: Sequence[timedelta] = PROMPT_CHECKS_AFTER,
     ) -> PaymentAttempt:
-        """Add an attempt that is about to be sent. Raises PaymentClosed."""
+        """Add an attempt that is about to be sent. Raises PaymentClosed, AttemptsExhausted."""
         if not self.is_open:
             raise PaymentClosed
+        if self.attempts_left == 0:
+            raise AttemptsExhausted
         assert self.in_flight is None, "the one in flight is answered instead"
         attempt = PaymentAttempt(id=id, method=method, gateway=gateway, phone=phone, created_at=now, is_retry=is_retry)
         attempt.send(now, checks_after)

@@ -80,8 +80,9 @@ _SAVE_ATTEMPT = _update(
     *(
         payment_attempts.c[name]
         for name in (
-            "status", "transaction_id", "checkout_id", "receipt", "code", "message", "next_action", "received",
-            "received_currency", "went_to_wallet", "next_check_at", "sent_at", "finished_at",
+            "status", "transaction_id", "checkout_id", "receipt", "code", "message", "next_action", "next_url", "fee",
+            "card_brand", "card_last4", "card_token", "received", "received_currency", "went_to_wallet",
+            "next_check_at", "sent_at", "finished_at",
         )
     ),
 )  # fmt: skip
@@ -344,6 +345,7 @@ def _intent(rows: Sequence[asyncpg.Record]) -> PaymentIntent:
         status=IntentStatus(row["status"]),
         closed_at=row["closed_at"],
         served_at=row["served_at"],
+        attempts_max=row["attempts_max"],
         attempts=[_attempt(each) for each in rows],
     )
 
@@ -397,6 +399,7 @@ def _intent_row(intent: PaymentIntent) -> Mapping[str, object]:
         "created_at": intent.created_at,
         "closed_at": intent.closed_at,
         "served_at": intent.served_at,
+        "attempts_max": intent.attempts_max,
     }
 
 

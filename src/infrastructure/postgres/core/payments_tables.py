@@ -32,6 +32,7 @@ payment_intents = Table(
     Column("created_at", INSTANT, nullable=False),
     Column("closed_at", INSTANT),
     Column("served_at", INSTANT),
+    Column("attempts_max", Integer),  # NULL where the purpose sets no limit
     UniqueConstraint("reference", name="uq_payment_intents_reference"),
     CheckConstraint("amount > 0", name="amount"),
     Index("uq_payment_intents_open", "payer_id", "purpose", "subject", unique=True, postgresql_where="status = 'open'"),
