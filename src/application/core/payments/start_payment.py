@@ -24,6 +24,7 @@ from domain.core.kernel.ids import AccountId, IntentId
 from domain.core.kernel.money import Money, UnknownCurrency
 from domain.core.ledger.accounts import AccountRef
 from domain.core.ledger.transfer import Posting, TransferKind
+from domain.core.payments.card import check_typed
 from domain.core.payments.fx import FxQuote
 from domain.core.payments.gateway import Capabilities, Card, Collection
 from domain.core.payments.intent import (
@@ -34,6 +35,7 @@ from domain.core.payments.intent import (
     PaymentIntent,
     PushInFlight,
     new_reference,
+    stage_of,
     status_word,
 )
 from domain.core.payments.phone import prompted_phone
@@ -87,12 +89,6 @@ class RawCardRefused(Invalid):
     code = "payments.raw_card_refused"
 
 
-class CardIncomplete(Invalid):
-    """A card needs its number, expiry, security code and holder."""
-
-    code = "payments.card_incomplete"
-
-
 class PaymentDeclined(Invalid):
     """The payment was declined."""
 
@@ -126,9 +122,28 @@ class PaymentRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptState:
+    """One try, as the payer sees it."""
+
+    id: UUID
+    method: str
+    stage: str
+    code: str | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, attempt: PaymentAttempt) -> "AttemptState":
+        """Return the state of an attempt."""
+        stage = stage_of(IntentStatus.OPEN, attempt.status)  # its own, whatever became of the payment
+        return cls(id=attempt.id, method=attempt.method, stage=stage, code=attempt.code, created_at=attempt.created_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentState:
     """A payment as its payer sees it."""
 
+    payer: AccountId
+    subject: UUID
     reference: str
     status: str
     """PENDING, SUCCESS or FAILED."""
@@ -146,7 +161,8 @@ class PaymentState:
     transaction_id: str | None
     fee: Money | None
     """What the provider keeps, where it says so."""
-    attempts: int
+    attempts: tuple[AttemptState, ...]
+    """All of them, oldest first."""
     attempts_left: int | None
     """None where the purpose sets no limit."""
     created_at: datetime
@@ -157,6 +173,8 @@ class PaymentState:
         """Return the state of a payment."""
         attempt = intent.latest
         return cls(
+            payer=intent.payer,
+            subject=intent.subject,
             reference=intent.reference,
             status=status_word(intent.stage),
             stage=intent.stage,
@@ -171,7 +189,7 @@ class PaymentState:
             method=attempt.method,
             transaction_id=attempt.transaction_id,
             fee=attempt.fee,
-            attempts=len(intent.attempts),
+            attempts=tuple(AttemptState.of(one) for one in intent.attempts),
             attempts_left=intent.attempts_left,
             created_at=intent.created_at,
             completed_at=intent.closed_at if intent.status is IntentStatus.SUCCEEDED else None,
@@ -204,15 +222,15 @@ class StartPayment:
         """Put the payment and its attempt into the caller's unit of work; call `send` after its commit.
 
         Raises MethodUnavailable, UnknownCurrency, AmountBelowMinimum, WholeUnitsRequired, AmountAboveMaximum,
-        PhoneRequired, PhoneInvalid, RawCardRefused, CardIncomplete, AttemptsExhausted, PushInFlight, TooManyPushes;
-        from a wallet InsufficientFunds.
+        PhoneRequired, PhoneInvalid, RawCardRefused, CardIncomplete, CardExpired, AttemptsExhausted, PushInFlight,
+        TooManyPushes; from a wallet InsufficientFunds.
         """
         now = self.clock.now()
         if request.method == WALLET_METHOD:
             return await self._from_wallet(uow, request, now)
         gateway = self.gateways.gateway_for(request.method)
         check_amount(request.amount, gateway.capabilities)
-        check_card(request, gateway.capabilities)
+        check_card(request, gateway.capabilities, now)
         phone = self._phone(request.phone, gateway.capabilities)
         if phone is not None:
             same = self._same_push(await uow.intents.pushes(phone, since=now - PUSH_WINDOW), request, now)
@@ -274,6 +292,8 @@ class StartPayment:
     async def _from_wallet(self, uow: PaymentsUnitOfWork, request: PaymentRequest, now: datetime) -> PreparedPayment:
         if request.purpose == WALLET_PURPOSE:
             raise MethodUnavailable
+        if request.card is not None:
+            raise RawCardRefused
         intent = await self._intent(uow, request, now)
         if intent.in_flight is not None:
             return self._repeat(intent)
@@ -356,15 +376,16 @@ def check_amount(amount: Money, capabilities: Capabilities) -> None:
         raise above_maximum(Money(capabilities.amount_max_minor, amount.currency))
 
 
-def check_card(request: PaymentRequest, capabilities: Capabilities) -> None:
+def check_card(request: PaymentRequest, capabilities: Capabilities, now: datetime) -> None:
     """Let card fields pass only to a gateway that takes them (rule payments.no_card_data_kept).
 
-    Raises RawCardRefused, CardIncomplete.
+    Raises RawCardRefused, CardIncomplete, CardExpired.
     """
-    if request.card is not None and not (capabilities.takes_cards and request.method == CARD_METHOD):
+    takes_cards = capabilities.takes_cards and request.method == CARD_METHOD
+    if request.card is not None and not takes_cards:
         raise RawCardRefused
-    if request.card is None and request.method == CARD_METHOD and capabilities.takes_cards:
-        raise CardIncomplete
+    if takes_cards:
+        check_typed(request.card, now)
 
 
 def below_minimum(minimum: Money) -> AmountBelowMinimum:
