@@ -13,6 +13,7 @@ from domain.core.kernel.money import Money
 OfferingId = NewType("OfferingId", UUID)
 CategoryId = NewType("CategoryId", UUID)
 
+SECONDS_IN_A_HUNDREDTH = 36
 DURATION_MIN = timedelta(minutes=15)
 DURATION_MAX = timedelta(hours=240)
 
@@ -57,16 +58,12 @@ def read_name(text: str) -> str:
     return name
 
 
-def check_price(price: Money) -> Money:
-    """Return a price, which may be nothing, for a service that is given away."""
-    assert price.minor >= 0, "an amount below zero is refused where it is read"
-    return price
-
-
 def check_duration(duration: timedelta) -> timedelta:
-    """Return a duration between a quarter of an hour and 240 h, in hundredths of an hour. Raises Invalid."""
+    """Return a duration between a quarter of an hour and 240 h, in whole hundredths of an hour. Raises Invalid."""
     if not DURATION_MIN <= duration <= DURATION_MAX:
         raise Invalid(errors=(FieldError("duration_hours", "is between 0.25 and 240"),))
+    if duration % timedelta(seconds=SECONDS_IN_A_HUNDREDTH):
+        raise Invalid(errors=(FieldError("duration_hours", "has more than two digits behind the point"),))
     return duration
 
 
@@ -101,7 +98,6 @@ class Offering:
 
     def __post_init__(self) -> None:
         self.name = read_name(self.name)
-        check_price(self.base_price)
         check_duration(self.duration)
 
     def check_editor(self, account_id: AccountId, *, is_admin: bool) -> None:
@@ -124,7 +120,7 @@ class Offering:
         self.name = self.name if name is None else read_name(name)
         self.description = self.description if description is None else description
         self.category_id = self.category_id if category_id is None else category_id
-        self.base_price = self.base_price if base_price is None else check_price(base_price)
+        self.base_price = self.base_price if base_price is None else base_price
         self.duration = self.duration if duration is None else check_duration(duration)
         self.is_active = self.is_active if is_active is None else is_active
         self.updated_at = now

@@ -8,8 +8,7 @@ from uuid import UUID
 
 from domain.core.kernel.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
 from domain.core.kernel.ids import AccountId, IntentId
-from domain.core.kernel.money import Money
-from domain.core.ledger.transfer import AMOUNT_MINOR_MAX
+from domain.core.kernel.money import AMOUNT_MINOR_MAX, Money
 from domain.gigs.events import (
     ChangesRequested,
     OfferEnded,

@@ -1,6 +1,6 @@
 """Those who do the work, as they present themselves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from domain.core.kernel.errors import FieldError, Invalid, NotFound
 from domain.core.kernel.ids import AccountId
@@ -32,7 +32,7 @@ class WorkerProfile:
 
     account_id: AccountId
     experience_years: int = 0
-    hourly_rate: Money | None = None
+    hourly_rate: Money = field(default_factory=Money.zero)
     is_available: bool = True
     bio: str = ""
 
