@@ -75,9 +75,8 @@ class ApplyEvent:
                 self._open_case(uow, CaseKind.RECEIPT_REUSED, event_id, sender, notice)
                 await uow.commit()
                 return ACCEPTED
-            trust = Trust.SIGNED_AS_ASKED if sender in NAMES_NO_AMOUNT else Trust.SIGNED
             settle = Settle(intent=intent, attempt=attempt, new_id=self.ids.new, now=now)
-            settlement = settle.by(evidence_of(notice, trust))
+            settlement = settle.by(evidence_of(notice, _trust(sender, notice)))
             await record(uow, settlement)
             reply = REPLY_BY_VERDICT[settlement.verdict]
             uow.gateway_events.close(event_id, reply, attempt_id=attempt.id)
@@ -150,6 +149,12 @@ def evidence_of(notice: GatewayNotice, trust: Trust) -> Evidence:
         message=notice.message,
         is_contradictory=notice.is_contradictory,
     )
+
+
+def _trust(sender: str, notice: GatewayNotice) -> Trust:
+    if not notice.is_signed:
+        return Trust.UNSIGNED
+    return Trust.SIGNED_AS_ASKED if sender in NAMES_NO_AMOUNT else Trust.SIGNED
 
 
 def _names_another(notice: GatewayNotice, intent: PaymentIntent) -> bool:

@@ -29,6 +29,8 @@ class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    """The payer did not act in time. It ended, and is asked about further: such prompts were seen to be paid later."""
     UNKNOWN = "unknown"
     """No answer, or one that cannot be understood: the money may have moved."""
 
@@ -58,6 +60,15 @@ class ProviderReferences:
     transaction_id: str | None = None
     checkout_id: str | None = None
     receipt: str | None = None
+    own_id: UUID | None = None
+    """Our id, for a payout whose provider can be asked by it when its answer was lost."""
+
+    def contradicts(self, told: "ProviderReferences") -> bool:
+        """Tell whether the provider had other names for this than it has now."""
+        return any(
+            known is not None and new is not None and known != new
+            for known, new in ((self.transaction_id, told.transaction_id), (self.checkout_id, told.checkout_id))
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +222,8 @@ class GatewayNotice:
     message: str | None = None
     is_hint: bool = False
     """Proves nothing: nobody signed it, or it only says that something can be done now. The provider is asked."""
+    is_signed: bool = True
+    """False for one that came unsigned, to an address that only the provider was told."""
     is_contradictory: bool = False
     """Event and status say different things: store and query, credit nothing."""
     is_understood: bool = True

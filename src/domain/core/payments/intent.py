@@ -125,6 +125,8 @@ class PaymentAttempt:
     card: CardKept | None = None
 
     @property
+    told_paid_at: datetime | None = None
+    """When somebody who signs nothing first said that it was paid; the provider's answer has to agree."""
     def is_in_flight(self) -> bool:
         """Whether it may still end by itself or by staff."""
         return self.status in IN_FLIGHT
@@ -342,7 +344,12 @@ class PaymentIntent:
         self.served_at = self.served_at or now
 
 
-STATUS_BY_OUTCOME: Final = {Outcome.FAILED: AttemptStatus.FAILED, Outcome.CANCELLED: AttemptStatus.CANCELLED}
+STATUS_BY_OUTCOME: Final = {
+    Outcome.FAILED: AttemptStatus.FAILED,
+    Outcome.CANCELLED: AttemptStatus.CANCELLED,
+    Outcome.EXPIRED: AttemptStatus.EXPIRED,
+}
+
 
 
 def stage_of(intent: IntentStatus, attempt: AttemptStatus) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -27,6 +27,9 @@ from domain.core.payments.phone import is_other_phone
 
 NO_REFERENCES: Final = ProviderReferences()
 
+CONTRADICTION_CHECKS_AFTER: Final = (timedelta(minutes=2), timedelta(minutes=10))
+"""When a provider that denies what an unsigned notice said is asked again, counted from the notice; then staff act."""
+
 
 class Trust(StrEnum):
     """Who says it; what a missing amount means depends on it."""
@@ -37,6 +40,8 @@ class Trust(StrEnum):
     """A signed notice of a sender that names none: it means the amount asked."""
     ANSWER = "answer"
     """A definitive answer to a question of ours; nothing surer can be had."""
+    UNSIGNED = "unsigned"
+    """A notice that nobody signed, at an address that only the provider was told: it moves no money."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,22 +97,64 @@ class Settle:
         if evidence.is_contradictory:  # rule callback.contradiction_credits_nothing
             attempt.ask_now(self.now)
             return Settlement(verdict=Verdict.HELD)
+        if evidence.trust is Trust.UNSIGNED and attempt.references.contradicts(evidence.references):
+            return self._misnamed(evidence)
         if evidence.is_hint:  # nobody signed it: the provider is asked before anything moves
-            if attempt.status is not AttemptStatus.REVIEW:
-                attempt.ask_now(self.now)
-            return Settlement(verdict=Verdict.HELD)
+            return self._hint(evidence)
         attempt.card = attempt.card or evidence.card
         match evidence.outcome:
             case Outcome.SUCCEEDED:
                 return self._success(evidence)
-            case Outcome.FAILED | Outcome.CANCELLED:
+            case Outcome.FAILED | Outcome.CANCELLED | Outcome.EXPIRED:
                 return self._failure(evidence)
             case Outcome.PENDING:
                 attempt.wait(evidence.references)
         return Settlement(verdict=Verdict.HELD)
 
+    def _misnamed(self, evidence: Evidence) -> Settlement:
+        """Believe nothing of a notice that came to this attempt's address and names another's ids."""
+        named = evidence.references.checkout_id or evidence.references.transaction_id or ""
+        case = self._case(CaseKind.CONTRADICTION, outcome=str(evidence.outcome), named=named)
+        return Settlement(verdict=Verdict.HELD, cases=(case,))
+
+    def _hint(self, evidence: Evidence) -> Settlement:
+        """Have the provider asked. An unsigned success names its ids too; one of another amount goes to staff."""
+        attempt, asked = self.attempt, self.intent.amount
+        if attempt.status is AttemptStatus.REVIEW:
+            return Settlement(verdict=Verdict.HELD)
+        if evidence.trust is not Trust.UNSIGNED or evidence.outcome is not Outcome.SUCCEEDED:
+            attempt.ask_now(self.now)
+            return Settlement(verdict=Verdict.HELD)
+        attempt.learn(evidence.references)
+        if attempt.status is AttemptStatus.SUCCEEDED:
+            return Settlement(verdict=Verdict.REPEATED)
+        if evidence.amount is not None and evidence.amount != asked:
+            case = self._case(
+                CaseKind.AMOUNT_DIFFERS, asked=str(asked), received=str(evidence.amount)
+            )  # nothing is booked on its word
+            if attempt.status in WAITING:
+                attempt.review(None)
+            return Settlement(verdict=Verdict.HELD, cases=(case,))
+        attempt.told_paid_at = attempt.told_paid_at or self.now
+        attempt.ask_now(self.now)
+        return Settlement(verdict=Verdict.HELD, cases=self._other_phone(evidence))
+
+    def _contradicted(self, told_at: datetime, evidence: Evidence) -> Settlement:
+        """Credit nothing and fail nothing while an unsigned notice and the provider's answer disagree; then staff."""
+        ahead = [told_at + after for after in CONTRADICTION_CHECKS_AFTER if told_at + after > self.now]
+        if ahead:
+            self.attempt.next_check_at = ahead[0]
+            return Settlement(verdict=Verdict.HELD)
+        if self.attempt.status in WAITING:
+            self.attempt.review(None)
+        case = self._case(CaseKind.CONTRADICTION, outcome=str(evidence.outcome), code=evidence.code or "")
+        return Settlement(verdict=Verdict.HELD, cases=(case,))
+
     def _failure(self, evidence: Evidence) -> Settlement:
         attempt = self.attempt
+        told_at, is_paid = attempt.told_paid_at, attempt.status is AttemptStatus.SUCCEEDED
+        if told_at is not None and not is_paid and attempt.status is not AttemptStatus.REVIEW:
+            return self._contradicted(told_at, evidence)
         if attempt.status in WAITING:
             attempt.learn(evidence.references)
             status = STATUS_BY_OUTCOME[evidence.outcome]
@@ -119,7 +166,8 @@ class Settle:
             return Settlement(verdict=Verdict.HELD, cases=(case,))
         if attempt.status in {AttemptStatus.SUCCEEDED, AttemptStatus.REVIEW}:
             return Settlement(verdict=Verdict.HELD)
-        if attempt.status is AttemptStatus.EXPIRED:  # what it was not sure of before: there is nothing left to sweep
+        if attempt.status is AttemptStatus.EXPIRED and evidence.outcome is not Outcome.EXPIRED:
+            # what it was not sure of before: there is nothing left to sweep
             attempt.finish(STATUS_BY_OUTCOME[evidence.outcome], evidence.code, evidence.message, self.now)
             return Settlement(verdict=Verdict.APPLIED)
         return Settlement(verdict=Verdict.REPEATED)
@@ -166,10 +214,14 @@ class Settle:
             self.attempt.fee = evidence.fee
             legs = (*legs, Posting(GATEWAY_COSTS, source, evidence.fee))
         transfer = self.transfer(f"payment:{self.attempt.id}", *legs)
-        cases: tuple[PaymentCase, ...] = ()
-        if is_other_phone(self.attempt.phone, evidence.phone):  # rule callback.phone_differs_flags
-            cases = (self._case(CaseKind.PHONE_DIFFERS, phone=evidence.phone or ""),)
+        cases = self._other_phone(evidence)
         return Settlement(verdict=Verdict.APPLIED, transfers=(transfer,), events=(paid,), cases=cases)
+
+    def _other_phone(self, evidence: Evidence) -> tuple[PaymentCase, ...]:
+        """Flag another phone than the prompted one (rule callback.phone_differs_flags)."""
+        if not is_other_phone(self.attempt.phone, evidence.phone):
+            return ()
+        return (self._case(CaseKind.PHONE_DIFFERS, phone=evidence.phone or ""),)
 
     def pay(self, amount: Money, *, to_wallet: bool = False) -> tuple[AccountRef, PaymentSucceeded]:
         """Mark the attempt paid; return where the money goes (rule payments.destination_or_wallet) and the fact."""

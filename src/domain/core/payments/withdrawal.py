@@ -6,7 +6,7 @@ processing -> failed, and completed -> failed where the money came back; it is i
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NewType
@@ -264,10 +264,10 @@ class Withdrawal:
         return Payout(payout_id=self.id, amount=self.amount, phone=self.destination, idempotency_key=key)
 
     def start_asking(self, *, now: datetime) -> ProviderReferences:
-        """Begin a question about what became of it, and return its names at the provider."""
+        """Begin a question about what became of it, and return its names at the provider, our own id among them."""
         assert self.gateway is not None
         self.next_step_at = now + SENDING_MAX
-        return self.references
+        return replace(self.references, own_id=self.id)
 
     def learn(
         self, answer: Answer, *, id: TransferId, now: datetime

@@ -82,7 +82,7 @@ _SAVE_ATTEMPT = _update(
         for name in (
             "status", "transaction_id", "checkout_id", "receipt", "code", "message", "next_action", "next_url", "fee",
             "card_brand", "card_last4", "card_token", "received", "received_currency", "went_to_wallet",
-            "next_check_at", "sent_at", "finished_at",
+            "next_check_at", "told_paid_at", "sent_at", "finished_at",
         )
     ),
 )  # fmt: skip
@@ -370,6 +370,7 @@ def _attempt(row: asyncpg.Record) -> PaymentAttempt:
         received=None if row["a_received"] is None else Money(row["a_received"], row["a_received_currency"]),
         went_to_wallet=row["a_went_to_wallet"],
         next_check_at=row["a_next_check_at"],
+        told_paid_at=row["a_told_paid_at"],
         is_retry=row["a_is_retry"],
         fee=None if row["a_fee"] is None else Money(row["a_fee"], row["currency"]),
         card=_card(row),
@@ -429,6 +430,7 @@ def _attempt_row(intent: PaymentIntent, attempt: PaymentAttempt) -> Mapping[str,
         "went_to_wallet": attempt.went_to_wallet,
         "is_retry": attempt.is_retry,
         "next_check_at": attempt.next_check_at,
+        "told_paid_at": attempt.told_paid_at,
         "created_at": attempt.created_at,
         "sent_at": attempt.sent_at,
         "finished_at": attempt.finished_at,

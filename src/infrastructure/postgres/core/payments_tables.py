@@ -39,6 +39,7 @@ payment_intents = Table(
     Index("ix_payment_intents_life", "expires_at", postgresql_where="status = 'open'"),
     Index("ix_payment_intents_unserved", "closed_at", postgresql_where="status = 'succeeded' AND served_at IS NULL"),
     Index("ix_payment_intents_payer", "payer_id", "id"),
+    Index("ix_payment_intents_subject", "subject", "id"),
     Index("ix_payment_intents_created", "created_at"),
 )
 
@@ -68,6 +69,7 @@ payment_attempts = Table(
     Column("went_to_wallet", Boolean, nullable=False),
     Column("is_retry", Boolean, nullable=False),
     Column("next_check_at", INSTANT),
+    Column("told_paid_at", INSTANT),
     Column("created_at", INSTANT, nullable=False),
     Column("sent_at", INSTANT),
     Column("finished_at", INSTANT),
@@ -97,6 +99,36 @@ payment_attempts = Table(
     ),
     Index("ix_payment_attempts_failed", "finished_at", postgresql_where="status = 'failed'"),
     Index("ix_payment_attempts_paid", "gateway", "sent_at", postgresql_where="status = 'succeeded'"),
+)
+
+payment_refunds = Table(
+    "payment_refunds",
+    metadata,
+    uuid_key(),
+    Column("intent_id", UUID, ForeignKey("payment_intents.id", name="fk_payment_refunds_intent"), nullable=False),
+    Column("attempt_id", UUID, ForeignKey("payment_attempts.id", name="fk_payment_refunds_attempt"), nullable=False),
+    Column("payer_id", UUID, nullable=False),
+    Column("amount", BIGINT, nullable=False),
+    Column("currency", TEXT, nullable=False),
+    Column("reason", TEXT),
+    Column("requested_by", UUID),
+    Column("requested_at", INSTANT, nullable=False),
+    Column("destination", TEXT, nullable=False),
+    Column("gateway", TEXT),
+    Column("status", TEXT, nullable=False),
+    Column("reference", TEXT),
+    Column("code", TEXT),
+    Column("message", TEXT),
+    Column("effective_at", INSTANT),
+    Column("ended_at", INSTANT),
+    Column("next_check_at", INSTANT),
+    UniqueConstraint("gateway", "reference", name="uq_payment_refunds_reference"),
+    CheckConstraint("amount > 0", name="amount"),
+    CheckConstraint("status <> 'pending' OR gateway IS NOT NULL", name="wallet_waits_for_nobody"),
+    Index("ix_payment_refunds_intent", "intent_id"),
+    Index("ix_payment_refunds_attempt", "attempt_id"),
+    Index("ix_payment_refunds_check", "next_check_at", postgresql_where="next_check_at IS NOT NULL"),
+    Index("ix_payment_refunds_ended", "ended_at", postgresql_where="status = 'succeeded'"),
 )
 
 gateway_events = Table(
