@@ -190,7 +190,7 @@ class InMemoryPaymentGateway:
     def parse(self, body: bytes, path: str = "") -> GatewayNotice:
         try:
             fields = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CallbackMalformed from error
         if not isinstance(fields, dict):
             raise CallbackMalformed

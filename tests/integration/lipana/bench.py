@@ -1,6 +1,7 @@
 """The real adapter, the simulated provider behind real HTTP, and a catcher for its callbacks."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -8,10 +9,13 @@ from typing import Any
 
 import httpx
 
-from application.core.payments.simulation import Script, ScriptMatch, SimulatedOutcome
+from application.core.payments.simulation import NothingToDeliver, Script, ScriptMatch, SimulatedOutcome
+from domain.core.payments.gateway import Answer, Collection
 from infrastructure.lipana.gateway import LipanaPaymentGateway, LipanaSettings
 from infrastructure.simulator.lipana import LipanaSimulator, SimulatorSettings
 from infrastructure.simulator.server import LipanaSimulatorServer
+from tests.contract.core.payment_gateway import RETRY_AFTER_S, Fault, Notice, Payer
+from tests.contract.core.test_payment_gateway import collection_of
 from tests.fakes.core.system import FixedClock
 
 API_KEY = "lip_sk_test_0123456789"
@@ -19,6 +23,17 @@ SECRET = "lipana_test_secret_0123456789abcdef"
 EARLIER_SECRET = "lipana_test_secret_of_last_year"
 CONTROL_KEY = "control key of a test"
 CALLBACK_URL = "http://soko.test/api/payments/lipana/callback"
+
+
+OUTCOME_OF = {
+    Fault.ANSWER_LOST: SimulatedOutcome.ANSWER_LOST,
+    Fault.WEB_PAGE: SimulatedOutcome.HTML_PAGE,
+    Fault.CUT_SHORT: SimulatedOutcome.TRUNCATED_JSON,
+    Fault.WRONG_SHAPE: SimulatedOutcome.WRONG_SHAPE,
+    Fault.SERVER_ERROR: SimulatedOutcome.SERVER_ERROR,
+    Fault.TOO_OFTEN: SimulatedOutcome.TOO_MANY_REQUESTS,
+    Fault.KEY_REFUSED: SimulatedOutcome.NOT_AUTHORISED,
+}
 
 
 class Catcher:
@@ -44,6 +59,10 @@ class Catcher:
 class LipanaBench:
     """Everything one test needs; `gateway` speaks to `simulator` over loopback."""
 
+    pays_at_once = False
+    sends_notices = True
+    faults = frozenset(Fault)
+
     def __init__(self, simulator: LipanaSimulator, gateway: LipanaPaymentGateway, clock: FixedClock) -> None:
         self.simulator = simulator
         self.gateway = gateway
@@ -61,13 +80,41 @@ class LipanaBench:
         match = ScriptMatch(**{name: how.pop(name) for name in ("phone", "method", "purpose") if name in how})
         await self.simulator.script(Script(match=match, outcome=outcome, **how))
 
-    async def notices(self, reference: str) -> list[tuple[bytes, dict[str, str]]]:
+    async def callbacks(self, reference: str) -> list[tuple[bytes, dict[str, str]]]:
         self.catcher.caught.clear()
         await self.simulator.deliver(reference)
         return [(request.content, dict(request.headers)) for request in self.catcher.caught]
 
-    def prompts(self) -> int:
+    def collection(self, payer: Payer = Payer.PAYS, number: int = 1) -> Collection:
+        return collection_of(payer, number)
+
+    async def act(self, sent: Answer) -> None:
+        """Nothing: the simulated phone decides by itself."""
+
+    async def notices(self, collection: Collection) -> list[Notice]:
+        try:
+            return [Notice(body, headers) for body, headers in await self.callbacks(collection.reference)]
+        except NothingToDeliver:
+            return []
+
+    async def settle_refunds(self) -> None:
+        """Nothing: Lipana gives nothing back."""
+
+    async def fault(self, fault: Fault) -> None:
+        how = {"delay_s": RETRY_AFTER_S} if fault is Fault.TOO_OFTEN else {}
+        await self.tell(OUTCOME_OF[fault], times=1, **how)
+
+    def unreachable(self) -> LipanaPaymentGateway:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]  # free again after this line, and nobody listens there
+        settings = LipanaSettings(base_url=f"http://127.0.0.1:{port}/v1", api_key=API_KEY, callback_secret=SECRET)
+        return LipanaPaymentGateway(self.client, settings, self.clock)
+
+    def charges(self) -> int:
         return sum(movement.kind == "stk_push" for movement in self.simulator.books())
+
+    def given_back(self) -> int:
+        return 0
 
 
 @asynccontextmanager

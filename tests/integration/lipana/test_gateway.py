@@ -16,7 +16,7 @@ from domain.core.kernel.money import Money
 from domain.core.payments.gateway import Answer, Authority, Outcome, ProviderReferences, Search
 from infrastructure.lipana.gateway import LipanaPaymentGateway, LipanaSettings
 from infrastructure.providers.asking import Patience
-from tests.contract.core.test_payment_gateway import AMOUNT, PaymentGatewayContract, collection, payout
+from tests.contract.core.test_payment_gateway import AMOUNT, PhonePromptContract, collection, payout
 from tests.fakes.core.system import FixedClock
 from tests.integration.lipana.bench import API_KEY, SECRET, LipanaBench, lipana_bench
 
@@ -29,14 +29,14 @@ async def bench() -> AsyncIterator[LipanaBench]:
         yield bench
 
 
-class TestLipanaPaymentGateway(PaymentGatewayContract):
+class TestLipanaPaymentGateway(PhonePromptContract):
     @pytest.fixture
     async def bench(self) -> AsyncIterator[LipanaBench]:
         async with lipana_bench() as bench:
             yield bench
 
 
-class TestLipanaPaymentGatewayWithFlatCallbacks(PaymentGatewayContract):
+class TestLipanaPaymentGatewayWithFlatCallbacks(PhonePromptContract):
     @pytest.fixture
     async def bench(self) -> AsyncIterator[LipanaBench]:
         async with lipana_bench(simulator_settings={"shape": "flat"}) as bench:
@@ -71,7 +71,7 @@ async def test_an_answer_that_says_nothing_is_unknown_and_nothing_is_sent_again(
     assert (answer.outcome, answer.authority, answer.code) == (Outcome.UNKNOWN, Authority.HINT, code)
     assert (answer.did_not_leave, answer.references) == (False, ProviderReferences())
     taken = outcome not in {SimulatedOutcome.SERVER_ERROR, SimulatedOutcome.OUT_OF_SERVICE}
-    assert bench.prompts() == int(taken)
+    assert bench.charges() == int(taken)
 
 
 async def test_a_slow_answer_is_unknown_and_the_prompt_is_found_by_searching() -> None:
@@ -82,7 +82,7 @@ async def test_a_slow_answer_is_unknown_and_the_prompt_is_found_by_searching() -
         now = bench.clock.now()
         [found] = await bench.gateway.search(Search(phone=PHONE, amount=AMOUNT, sent_after=now, sent_before=now))
         assert found.outcome is Outcome.SUCCEEDED
-        assert bench.prompts() == 1
+        assert bench.charges() == 1
 
 
 @pytest.mark.parametrize("outcome", [SimulatedOutcome.HTML_PAGE, SimulatedOutcome.ANSWER_LOST])
@@ -102,7 +102,7 @@ async def test_a_limit_is_a_refusal_and_its_waiting_time_is_kept(bench: LipanaBe
     assert answer.did_not_leave is True
     early = await bench.gateway.collect(collection(PHONE))
     assert (early.outcome, early.did_not_leave, early.retry_after_s) == (Outcome.FAILED, True, 30)
-    assert bench.prompts() == 0
+    assert bench.charges() == 0
     bench.clock.advance(timedelta(seconds=30))
     assert (await bench.gateway.collect(collection(PHONE))).outcome is Outcome.PENDING
 
@@ -122,7 +122,7 @@ async def test_a_refused_field_is_a_failure_with_its_code() -> None:
         answer = await bench.gateway.collect(collection(PHONE, Money(9_00)))
         assert (answer.outcome, answer.code) == (Outcome.FAILED, "VALIDATION_ERROR")
         assert answer.message == "amount: from 10 to 150000"
-        assert bench.prompts() == 0
+        assert bench.charges() == 0
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ async def test_the_circuit_opens_after_five_silences_and_tries_again_later(bench
     assert (refused.outcome, refused.did_not_leave, refused.retry_after_s) == (Outcome.FAILED, True, 30)
     asked = await bench.gateway.query(ProviderReferences("TXN1"))
     assert (asked.outcome, asked.did_not_leave) == (Outcome.UNKNOWN, True)
-    assert bench.prompts() == 5
+    assert bench.charges() == 5
     bench.clock.advance(timedelta(seconds=30))
     assert (await bench.gateway.collect(collection(PHONE))).outcome is Outcome.UNKNOWN  # the trial, lost as well
     assert (await bench.gateway.collect(collection(PHONE))).did_not_leave is True
@@ -395,7 +395,7 @@ async def test_a_row_that_cannot_be_placed_stops_the_statement() -> None:
 async def test_the_earlier_secret_counts_until_its_window_ends(bench: LipanaBench) -> None:
     await bench.tell(SimulatedOutcome.OLD_SECRET)
     await bench.gateway.collect(collection(PHONE))
-    [(body, headers)] = await bench.notices("SKTEST000001")
+    [(body, headers)] = await bench.callbacks("SKTEST000001")
     await bench.gateway.verify(body, headers, now=bench.clock.now())
     with pytest.raises(SignatureInvalid):
         await bench.gateway.verify(body, headers, now=bench.clock.now() + timedelta(hours=1))

@@ -58,7 +58,7 @@ async def notices_after(bench: LipanaBench, outcome: SimulatedOutcome, **how: An
     """Collect once under this script and return what its callbacks of now say."""
     await bench.tell(outcome, **how)
     await bench.gateway.collect(collection(PHONE))
-    return [bench.gateway.parse(body) for body, _ in await bench.notices("SKTEST000001")]
+    return [bench.gateway.parse(body) for body, _ in await bench.callbacks("SKTEST000001")]
 
 
 @pytest.mark.parametrize("shape", list(CallbackShape))
@@ -103,7 +103,7 @@ async def test_the_callback_can_come_before_the_reply(bench: LipanaBench) -> Non
     assert answer.outcome is Outcome.PENDING
     [request] = bench.catcher.caught
     assert bench.gateway.parse(request.content).references == answer.references
-    assert await bench.notices("SKTEST000001") == []
+    assert await bench.callbacks("SKTEST000001") == []
 
 
 async def test_a_success_and_the_pending_before_it_can_come_in_the_wrong_order(bench: LipanaBench) -> None:
@@ -116,11 +116,11 @@ async def test_a_failure_can_be_followed_by_a_success_and_the_reverse(bench: Lip
     outcomes = []
     for minutes in (1, 19):
         bench.clock.advance(timedelta(minutes=minutes))
-        outcomes += [bench.gateway.parse(body).outcome for body, _ in await bench.notices("SKTEST000001")]
+        outcomes += [bench.gateway.parse(body).outcome for body, _ in await bench.callbacks("SKTEST000001")]
     assert outcomes == [Outcome.FAILED, Outcome.SUCCEEDED]
     [success] = await notices_after(bench, SimulatedOutcome.SUCCESS_THEN_FAILURE, times=1)
     bench.clock.advance(timedelta(minutes=1))
-    [failure] = [bench.gateway.parse(body) for body, _ in await bench.notices("SKTEST000001")]
+    [failure] = [bench.gateway.parse(body) for body, _ in await bench.callbacks("SKTEST000001")]
     assert (success.outcome, failure.outcome, failure.code) == (Outcome.SUCCEEDED, Outcome.FAILED, "REVERSED")
     assert success.references == failure.references
 
@@ -133,25 +133,25 @@ async def test_callbacks_are_signed_over_their_bytes(
 ) -> None:
     await bench.tell(outcome)
     await bench.gateway.collect(collection(PHONE))
-    [(body, headers)] = await bench.notices("SKTEST000001")
+    [(body, headers)] = await bench.callbacks("SKTEST000001")
     assert headers["x-lipana-signature"] == signature(body, secret)
 
 
 async def test_a_bad_signature_is_bad_under_every_secret(bench: LipanaBench) -> None:
     await bench.tell(SimulatedOutcome.BAD_SIGNATURE)
     await bench.gateway.collect(collection(PHONE))
-    [(body, headers)] = await bench.notices("SKTEST000001")
+    [(body, headers)] = await bench.callbacks("SKTEST000001")
     assert headers["x-lipana-signature"] not in {signature(body, SECRET), signature(body, EARLIER_SECRET)}
 
 
 async def test_a_callback_that_was_not_taken_is_sent_again(bench: LipanaBench) -> None:
     await bench.gateway.collect(collection(PHONE))
     bench.catcher.status = 503
-    first = await bench.notices("SKTEST000001")
+    first = await bench.callbacks("SKTEST000001")
     bench.catcher.status = 401  # an answer, if not a friendly one
-    second = await bench.notices("SKTEST000001")
+    second = await bench.callbacks("SKTEST000001")
     assert [body for body, _ in first] == [body for body, _ in second] != []
-    assert await bench.notices("SKTEST000001") == []
+    assert await bench.callbacks("SKTEST000001") == []
 
 
 async def test_a_script_counts_for_what_it_matches_and_as_often_as_it_says(bench: LipanaBench) -> None:
@@ -169,7 +169,7 @@ async def test_a_script_counts_for_what_it_matches_and_as_often_as_it_says(bench
 async def test_a_script_can_take_its_time(bench: LipanaBench) -> None:
     assert await notices_after(bench, SimulatedOutcome.SUCCESS, delay_s=90) == []
     bench.clock.advance(timedelta(seconds=90))
-    assert len(await bench.notices("SKTEST000001")) == 1
+    assert len(await bench.callbacks("SKTEST000001")) == 1
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ async def test_it_refuses_what_lipana_would_refuse(bench: LipanaBench, body: byt
     reply = await bench.client.post(f"{bench.base_url}/transactions/push-stk", content=body, headers=headers)
     assert reply.status_code == status
     assert reply.json()["success"] is (status == 200)
-    assert bench.prompts() == int(status == 200)
+    assert bench.charges() == int(status == 200)
 
 
 async def test_no_path_answers_without_the_key(bench: LipanaBench) -> None:

@@ -146,7 +146,7 @@ async def test_every_outcome_ends_as_its_rule_says(lipana: LipanaBench, server: 
     in_suspense = sum(end.moved.get("suspense", 0) for end in ENDS.values())
     assert (await server.wallet(), await server.balance("suspense:lipana")) == (credited, in_suspense)
     assert await server.balance("clearing:lipana") == -credited - in_suspense
-    assert lipana.prompts() == len(ENDS) - len(NEVER_BOOKED)  # and nobody was prompted twice
+    assert lipana.charges() == len(ENDS) - len(NEVER_BOOKED)  # and nobody was prompted twice
 
 
 def test_every_outcome_of_a_prompt_is_played() -> None:

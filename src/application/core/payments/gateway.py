@@ -31,7 +31,7 @@ class CallbackMalformed(Malformed):
 
 
 class PaymentGateway(Protocol):
-    """One provider of payments. Promises (tests/contract/core/test_payment_gateway.py):
+    """One provider of payments. Promises (tests/contract/core/payment_gateway.py):
 
     - nothing here raises for what a provider does: silence, an error page or nonsense is `Outcome.UNKNOWN`;
       `did_not_leave` is set only when the request provably was not looked into; the two lists (`search`, `statement`)
