@@ -2,7 +2,7 @@
 
 import hmac
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -13,10 +13,7 @@ from application.core.payments.simulation import NothingToDeliver, OutcomeNotSim
 from infrastructure.simulator.books import Movement
 from infrastructure.simulator.fates import DROP, NOT_TAKEN, written
 from infrastructure.simulator.lipana import PAYOUT, PROMPT, LipanaSimulator, kenyan
-
-Scope = dict[str, Any]
-Receive = Callable[[], Any]
-Send = Callable[[dict[str, Any]], Any]
+from infrastructure.simulator.loopback import Reply, Scope
 
 AMOUNT_MIN: Final = 10
 AMOUNT_MAX: Final = 150_000
@@ -31,48 +28,14 @@ _TEXT_BY_CODE: Final = {
 }
 
 
-class Reply(Exception):
-    """What is answered; raised from anywhere to end the request."""
-
-    def __init__(self, status: int, fields: object, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(status)
-        self.status = status
-        self.body = fields if isinstance(fields, bytes) else json.dumps(fields).encode()
-        self.headers = {"content-type": "application/json", **(headers or {})}
-
-
 class SimulatorApp:
-    """An ASGI application over one simulator. `drop` cuts the connection of a request that is not to be answered."""
+    """The requests that one simulator answers."""
 
-    def __init__(self, simulator: LipanaSimulator, drop: Callable[[Scope], None]) -> None:
+    def __init__(self, simulator: LipanaSimulator) -> None:
         self._simulator = simulator
-        self._drop = drop
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def route(self, scope: Scope, body: bytes) -> Reply:  # noqa: PLR0911 - a table, one line a route
         """Answer one request."""
-        assert scope["type"] == "http", "the server is configured without lifespan and WebSockets"
-        body = bytearray()
-        is_complete = False
-        while not is_complete:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            is_complete = not message.get("more_body", False)
-        try:
-            reply = await self._route(scope, bytes(body))
-        except Reply as early:
-            reply = early
-        if reply.status == 0:
-            self._drop(scope)
-            await receive()  # until the connection is gone, or the server would answer a 500 for us
-            return
-        headers = [(name.encode(), value.encode()) for name, value in reply.headers.items()]
-        headers.append((b"content-length", str(len(reply.body)).encode()))
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": reply.body})
-
-    async def _route(self, scope: Scope, body: bytes) -> Reply:  # noqa: PLR0911 - a table, one line a route
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         query = {name: values[-1] for name, values in parse_qs(scope["query_string"].decode()).items()}
         parts = scope["path"].strip("/").split("/")
