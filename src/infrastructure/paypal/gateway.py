@@ -32,7 +32,6 @@ from domain.core.payments.gateway import (
     StatementLine,
 )
 from infrastructure.paypal import callback
-from infrastructure.paypal.access_token import AccessToken
 from infrastructure.paypal.certificates import Certificates, public_roots
 from infrastructure.paypal.fields import (
     APPROVE_LINKS,
@@ -47,6 +46,7 @@ from infrastructure.paypal.fields import (
     reason_of,
     word_at,
 )
+from infrastructure.providers.access_token import AccessToken, TokenRequest
 from infrastructure.providers.asking import TURNED_AWAY, Patience, ProviderClient, ProviderReply
 from infrastructure.providers.fields import Fields, NotAnObject, moment_of, object_at, read_object, sentence_at, text_at
 
@@ -63,6 +63,7 @@ CHECKS_AFTER: Final = (
 )
 """A capture may be pending for days."""
 
+TOKEN_RENEWED_EARLY: Final = timedelta(minutes=5)
 DESCRIPTION_LENGTH_MAX: Final = 127
 NOTE_LENGTH_MAX: Final = 255
 
@@ -164,7 +165,16 @@ class PayPalPaymentGateway:
         self._settings = settings
         self._provider = ProviderClient(client, clock, settings.base_url, settings.patience)
         self._token = AccessToken(
-            self._provider, clock, client_id=settings.client_id, client_secret=settings.client_secret
+            self._provider,
+            clock,
+            TokenRequest(
+                method="POST",
+                path="/v1/oauth2/token",
+                user=settings.client_id,
+                secret=settings.client_secret,
+                form={"grant_type": "client_credentials"},
+                renewed_early=TOKEN_RENEWED_EARLY,
+            ),
         )
         self._certificates = Certificates(
             client,

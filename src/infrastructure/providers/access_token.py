@@ -1,7 +1,9 @@
-"""The token that every request to PayPal carries: fetched once, shared, and renewed before it ends."""
+"""The token that every request to some providers carries: fetched once, shared, and renewed before it ends."""
 
 import asyncio
 import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,18 +12,31 @@ from infrastructure.providers.asking import ProviderClient, ProviderReply
 from infrastructure.providers.fields import NotAnObject, read_object, text_at
 
 TOKEN_LENGTH_MAX: Final = 8192
-RENEWED_EARLY: Final = timedelta(minutes=5)
 LIFE_MAX: Final = timedelta(hours=9)
-"""A longer one is not PayPal's."""
+"""A longer one is not believed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRequest:
+    """How a provider is asked for a token."""
+
+    method: str
+    path: str
+    user: str
+    secret: str = field(repr=False)
+    form: Mapping[str, str] | None = None
+    params: Mapping[str, str] | None = None
+    renewed_early: timedelta
 
 
 class AccessToken:
     """One token in memory. Whoever comes while it is being fetched waits for that one."""
 
-    def __init__(self, provider: ProviderClient, clock: Clock, *, client_id: str, client_secret: str) -> None:
+    def __init__(self, provider: ProviderClient, clock: Clock, request: TokenRequest) -> None:
         self._provider = provider
         self._clock = clock
-        basic = base64.b64encode(f"{client_id}:{client_secret}".encode()).decode("ascii")
+        self._request = request
+        basic = base64.b64encode(f"{request.user}:{request.secret}".encode()).decode("ascii")
         self._headers = {"authorization": f"Basic {basic}", "accept": "application/json"}
         self._fetching = asyncio.Lock()
         self._token: str | None = None
@@ -32,18 +47,19 @@ class AccessToken:
         async with self._fetching:
             if self._token is not None and self._clock.now() < self._renewed_from:
                 return self._token
+            request = self._request
             reply = await self._provider.ask(
-                "POST", "/v1/oauth2/token", headers=self._headers, form={"grant_type": "client_credentials"}
+                request.method, request.path, headers=self._headers, form=request.form, params=request.params
             )
             token, life = _read(reply)
             if token is None:
                 return reply
             self._token = token
-            self._renewed_from = self._clock.now() + life - min(RENEWED_EARLY, life / 10)
+            self._renewed_from = self._clock.now() + life - min(request.renewed_early, life / 10)
             return token
 
     def drop(self, token: str) -> None:
-        """Forget a token that PayPal refused, unless it was renewed meanwhile."""
+        """Forget a token that the provider refused, unless it was renewed meanwhile."""
         if self._token == token:
             self._token = None
 
