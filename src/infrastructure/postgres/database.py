@@ -1,7 +1,7 @@
 """The pool of connections and the one way to borrow from it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -24,6 +24,8 @@ STATEMENT_TIMEOUT_MS = 8_000
 """A statement of a request ends before the client's patience of 10 s does."""
 
 LOCK_TIMEOUT_MS = 4_000
+
+CONNECT_TIMEOUT_S = 5.0
 
 POOL_WAIT_S = 2.0
 """A request waits this long for a free connection before it is refused with 503."""
@@ -111,6 +113,7 @@ class Database:
         }
         if role is not None:
             settings["role"] = role
+        self._settings = settings
         self.pool_size = pool_size
         self.engine: AsyncEngine = create_async_engine(
             url,
@@ -118,7 +121,7 @@ class Database:
             max_overflow=0,  # a connection beyond the pool would be closed on return, and reconnecting is dear
             pool_timeout=POOL_WAIT_S,
             pool_reset_on_return=None,  # the unit of work ends its own transaction, always
-            connect_args={"server_settings": settings, "statement_cache_size": 512, "timeout": 5},
+            connect_args={"server_settings": settings, "statement_cache_size": 512, "timeout": CONNECT_TIMEOUT_S},
         )
         event.listen(self.engine.sync_engine, "connect", _speak_json)
         self._free = asyncio.Semaphore(pool_size)
@@ -127,6 +130,8 @@ class Database:
         """How many connections are lent now."""
         self.messages_written = asyncio.Event()
         """Set whenever a transaction of this process has committed outbox messages; the relay clears it."""
+        self.publish: Callable[[Collection[str]], None] = _to_nobody
+        """Called after each commit with the topics that the transaction wakes; the container sets it."""
 
     def connection(self) -> "Loan":
         """Lend a connection without a transaction: each statement commits by itself. Raises DatabaseUnavailable."""
@@ -165,6 +170,12 @@ class Database:
     async def _another(self) -> Taken:
         pooled = await self.engine.raw_connection()
         return pooled.driver_connection, pooled
+
+    async def open_apart(self, application: str, **settings: str) -> Connection:
+        """Open a connection that is not of the pool, for who keeps it. Raises what the driver raises."""
+        _, options = self.engine.dialect.create_connect_args(self.engine.url)
+        server_settings = self._settings | settings | {"application_name": application}
+        return await asyncpg.connect(**options, server_settings=server_settings, timeout=CONNECT_TIMEOUT_S)
 
     def _released(self) -> None:
         self.borrowed -= 1
@@ -280,6 +291,10 @@ async def _rollback(driver: Connection) -> None:
         await driver.execute("ROLLBACK", timeout=2)
     except DOWN:
         driver.terminate()
+
+
+def _to_nobody(topics: Collection[str]) -> None:
+    """Wake nobody: the realtime of a process that serves nobody."""
 
 
 def _speak_json(connection: Any, _record: object) -> None:

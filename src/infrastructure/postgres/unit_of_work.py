@@ -107,6 +107,7 @@ class PostgresUnitOfWork:
         self._messages: list[Mapping[str, object]] = []
         self._audit: list[AuditEntry] = []
         self._deliveries: list[Delivery] = []
+        self._wakes: set[str] = set()
         self._has_messages = False
 
     async def __aenter__(self) -> Self:
@@ -153,6 +154,10 @@ class PostgresUnitOfWork:
         """Mark a delivery as done in this transaction."""
         self._deliveries.append(delivery)
 
+    def wake(self, *topics: str) -> None:
+        """Wake whoever follows these topics, once this transaction is committed."""
+        self._wakes.update(topics)
+
     async def flush(self) -> None:
         """Send what is pending without ending the transaction; for a write that a later read must see."""
         batch = WriteBatch()
@@ -180,6 +185,9 @@ class PostgresUnitOfWork:
         await commit(self.connection)
         if self._has_messages:
             self._database.messages_written.set()  # the relay of this process need not wait for its next look
+        if self._wakes:
+            wakes, self._wakes = self._wakes, set()
+            self._database.publish(wakes)
 
     async def _mark_effect(self) -> None:
         """Note in the receipt of an idempotent request that its effect is in this transaction. Raises KeyTakenOver.

@@ -18,6 +18,7 @@ from application.core.identity.ports import AttemptCounter, RevocationBoard, Tic
 from application.core.identity.queries import IdentityQueries
 from application.core.identity.security import AccessTokens, CodeHasher, PasswordHasher
 from application.core.kernel.ports import Clock, IdSource, PhoneNumbers, Policies, Randomness
+from application.core.kernel.realtime import Realtime
 from application.core.kernel.receipts import Receipts
 from application.core.ledger.ports import EarningsUnitOfWork
 from application.core.ledger.proof import LedgerBooks, LedgerSeals
@@ -56,6 +57,7 @@ class Adapters:
     clock: Clock
     ids: IdSource
     randomness: Randomness
+    realtime: Realtime
     phones: PhoneNumbers
     policies: Policies
     passwords: PasswordHasher

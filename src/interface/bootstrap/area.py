@@ -10,6 +10,7 @@ from application.core.files.ports import FilePurpose
 from application.core.kernel.ports import EventHandler
 from domain.core.kernel.events import Event
 from domain.core.operations.schedule import Schedule
+from interface.bootstrap.background import Loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class Area:
     subscriptions: tuple[Subscription, ...] = ()
     jobs: tuple[Job, ...] = ()
     file_purposes: tuple[FilePurpose, ...] = ()
+    loops: tuple[Loop, ...] = ()
+    """What runs in every process that answers requests, as long as it does."""
 
 
 class SubscriptionList:

@@ -8,6 +8,7 @@ from application.core.identity.authenticate import Authenticate
 from application.core.operations.ports import Timetable
 from interface.bootstrap.adapters import Adapters
 from interface.bootstrap.area import Area, Job, Subscription, SubscriptionList
+from interface.bootstrap.background import Loop
 from interface.bootstrap.assignments import assignments_area
 from interface.bootstrap.core.audit import audit_area
 from interface.bootstrap.core.files import files_area
@@ -38,6 +39,11 @@ class Server:
     def jobs(self) -> tuple[Job, ...]:
         """What the clock starts: the one timetable."""
         return tuple(one for area in self.areas for one in area.jobs)
+
+    @property
+    def loops(self) -> tuple[Loop, ...]:
+        """What runs beside the requests."""
+        return tuple(one for area in self.areas for one in area.loops)
 
     def named_use_cases(self) -> Iterator[tuple[str, Any]]:
         """Yield each use case and query port under the name that controllers ask for."""

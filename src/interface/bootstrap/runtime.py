@@ -12,10 +12,12 @@ from typing import Protocol, runtime_checkable
 import structlog
 
 from application.core.kernel.ports import Clock
+from application.core.kernel.realtime import Realtime
 from infrastructure.local.disk_storage import DiskObjectStorage
 from infrastructure.local.health import FolderCheck
 from infrastructure.local.mail_catcher import MailCatcher
 from infrastructure.local.postgres import EmbeddedPostgres
+from infrastructure.local.realtime import InMemoryRealtime
 from infrastructure.local.secret_key import kept_secret
 from infrastructure.local.trusting_scanner import TrustingScanner
 from infrastructure.postgres.assignments.queries import PostgresAssignmentsQueries
@@ -49,6 +51,7 @@ from infrastructure.postgres.database import Database
 from infrastructure.postgres.gigs.queries import PostgresGigsQueries
 from infrastructure.postgres.gigs.unit_of_work import PostgresGigsUnitOfWork
 from infrastructure.postgres.migrations import Migrations, head_of
+from infrastructure.postgres.realtime import PostgresRealtime
 from infrastructure.queue.delivery import DeliverMessage
 from infrastructure.queue.jobs import JobRunner, Scheduler
 from infrastructure.queue.relay import OutboxRelay
@@ -109,9 +112,13 @@ class Runtime:
             allowed_origins=settings.cors_allowed_origins,
         )
 
-    def loops(self, *, worker: bool, scheduler: bool) -> tuple[Loop, ...]:
-        """Return what has to run beside the requests, or instead of them."""
+    def loops(self, *, worker: bool, scheduler: bool, api: bool = False) -> tuple[Loop, ...]:
+        """Return what has to run beside the requests (`api`), or instead of them."""
         loops = [every(REFRESH_EVERY, f"refresh {type(one).__name__}", one.refresh) for one in self._followers()]
+        if isinstance(self.adapters.realtime, PostgresRealtime):
+            loops.append(Loop("realtime", self.adapters.realtime.run))
+        if api:
+            loops += self.server.loops
         clock, ids = self.adapters.clock, self.adapters.ids
         runs = PostgresJobRuns(self.database, clock, ids)
         if worker:
@@ -302,6 +309,7 @@ async def real_adapters(
         clock=clock,
         ids=ids,
         randomness=SystemRandomness(),
+        realtime=_realtime(settings, database),
         policies=PostgresPolicies(database, clock, defaults=settings.policy_defaults),
         passwords=passwords,
         codes=codes,
@@ -315,6 +323,13 @@ async def real_adapters(
         identity_housekeeping=PostgresIdentityHousekeeping(database),
         public_address=settings.address,
     )
+
+
+def _realtime(settings: Settings, database: Database) -> Realtime:
+    """Return what carries wake-ups, and have the commits of this process published by it."""
+    realtime = InMemoryRealtime() if settings.realtime == "memory" else PostgresRealtime(database)
+    database.publish = realtime.publish
+    return realtime
 
 
 async def serve(
@@ -331,7 +346,7 @@ async def serve(
             if settings.environment == "development":
                 await seed_people(dict(runtime.server.named_use_cases()))
             mail_page = _mail_page(runtime)
-            loops = (*runtime.loops(worker=worker, scheduler=scheduler), *mail_page)
+            loops = (*runtime.loops(worker=worker, scheduler=scheduler, api=True), *mail_page)
             serving = Serving(runtime.app(), listener)
             leave_alone_what_stays()
             async with Background(loops):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from interface.bootstrap.settings import Settings, SettingsRefused
 
@@ -23,6 +25,15 @@ HEAD_BYTES_MAX = 64 * 1024
 """Request line and headers, or trailers; some eight times the longest that is ours."""
 
 GATHERED_BYTES_MAX = 64 * 1024
+
+FRAME_BYTES_MAX = 64 * 1024
+"""A longer message on a socket closes it with 1009."""
+
+CLOSED_WITHIN_S = 2.0
+"""A socket that was closed, and whose other end takes nothing any more, is cut off after this time."""
+
+_SILENT = logging.getLogger("soko.websockets")
+_SILENT.setLevel(logging.CRITICAL + 1)
 
 COLLECTED_AFTER = 10_000
 """Objects made and not freed before the collector looks for rings among them."""
@@ -52,8 +63,9 @@ class Serving:
             app,
             loop="none",  # the command line has chosen uvloop already
             http=_Protocol,
-            ws="auto",
-            ws_max_size=64 * 1024,
+            ws=_SocketProtocol,
+            ws_max_size=FRAME_BYTES_MAX,
+            ws_per_message_deflate=False,  # some 40 KiB of memory for each socket, for frames of a few hundred bytes
             lifespan="on",
             log_config=None,
             access_log=False,
@@ -182,6 +194,35 @@ class _Protocol(_BoundedHeads):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take a new connection."""
         super().connection_made(cast("asyncio.Transport", Gathering(transport, self.loop)))
+
+
+class _SocketProtocol(WebSocketsSansIOProtocol):
+    """WebSocket by websockets, which by itself waits without end for a reader that has stopped, and logs addresses."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.logger = self.conn.logger = _SILENT  # they write the address with its query, and there are tokens in it
+
+    async def send(self, message: Any) -> None:
+        """Send a message once the other end takes it; the closing one at once."""
+        if message["type"] == "websocket.close":
+            self.writable.set()
+            self._cut_off_late()
+        await super().send(message)
+
+    def shutdown(self) -> None:
+        """Close the socket with 1012."""
+        super().shutdown()
+        self._cut_off_late()
+
+    def keepalive_timeout(self) -> None:
+        """Close a socket whose other end does not answer."""
+        super().keepalive_timeout()
+        self._cut_off_late()
+
+    def _cut_off_late(self) -> None:
+        # closing waits until what was written is sent, which may be never
+        self.loop.call_later(CLOSED_WITHIN_S, self.transport.abort)
 
 
 class _QuietServer(uvicorn.Server):

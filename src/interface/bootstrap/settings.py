@@ -43,6 +43,7 @@ class Settings:
     database_url: str = setting("DATABASE_URL", "", "PostgreSQL; empty: the embedded one", secret=True)
     database_pool: int = setting("SOKO_DATABASE_POOL", 10, "Connections per process")
     postgres_bin_dir: str = setting("SOKO_POSTGRES_BIN_DIR", "", "Binaries for the embedded PostgreSQL; empty: found")
+    realtime: str = setting("SOKO_REALTIME", "postgres", "Wakes sockets in every process; memory: in one only")
     embedded_worker: bool = setting("SOKO_EMBEDDED_WORKER", True, "Run worker and scheduler inside the API process")
     lipana_api_key: str = setting("LIPANA_API_KEY", "", "Secret key of the Lipana account", secret=True)
     lipana_base_url: str = setting("LIPANA_BASE_URL", "", "Lipana's API; empty: the simulator, where it is allowed")
@@ -136,6 +137,8 @@ def _unusable(settings: Settings) -> list[str]:
         wrong.append("SOKO_ENVIRONMENT: must be development, test or production")
     if settings.jwt_algorithm not in {"HS256", "EdDSA"}:
         wrong.append("SOKO_JWT_ALGORITHM: must be HS256 or EdDSA")
+    if settings.realtime not in {"postgres", "memory"}:
+        wrong.append("SOKO_REALTIME: must be postgres or memory")
     for each in fields(Settings):
         port = getattr(settings, each.name)
         if each.metadata["env"].endswith("_PORT") and not 0 <= port <= PORT_MAX:

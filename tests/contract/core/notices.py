@@ -42,7 +42,6 @@ def notice(
         link="/api/wallet",
         metadata={"reference": "SK7Q2M4T9XB1", "nested": {"amount": "1.00"}},
         mail=mail,
-        socket_event="payment_notification",
     )
 
 

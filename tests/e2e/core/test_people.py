@@ -315,7 +315,7 @@ async def test_a_ticket_opens_one_socket_within_30_seconds(soko: IdentityApp) ->
     person = await soko.register("amina")
     reply = await soko.post("/api/ws/ticket", token=person["access"])
     assert (reply.status_code, reply.json()["expires_in"]) == (201, 30)
-    redeem = soko.use_case("redeem_ticket")
+    redeem = soko.use_case("socket_access").by_ticket
     assert str((await redeem(reply.json()["ticket"])).account_id) == person["id"]
     late = (await soko.post("/api/ws/ticket", token=person["access"])).json()["ticket"]
     used = reply.json()["ticket"]

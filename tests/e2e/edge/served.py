@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from interface.bootstrap.asgi import create_edge
 from interface.bootstrap.serving import Serving
@@ -60,12 +61,12 @@ async def read_reply(reader: asyncio.StreamReader, *, within_s: float = 10) -> R
 
 
 @asynccontextmanager
-async def served(market: Market) -> AsyncIterator[Served]:
-    """Serve a market on a free port of loopback."""
+async def served(market: Market, **edge: Any) -> AsyncIterator[Served]:
+    """Serve a market on a free port of loopback; `edge` is what `create_edge` takes."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.setblocking(False)
-    serving, started = Serving(create_edge(market.server, address="http://soko.test"), listener), asyncio.Event()
+    serving, started = Serving(create_edge(market.server, address="http://soko.test", **edge), listener), asyncio.Event()
     running = asyncio.create_task(serving.run(on_start=started.set))
     await started.wait()
     try:

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from application.core.kernel.mail import Mail
 from application.core.kernel.ports import Clock, Delivery, IdSource, Listing, Page
+from application.core.kernel.realtime import person_topic
 from application.core.notifications.deliver_mails import WaitingMail
-from application.core.notifications.queries import NoticeFilter, NoticeView
+from application.core.notifications.queries import NoticeFilter, NoticeView, Place
 from domain.core.kernel.errors import FieldError, Invalid, NotFound
 from domain.core.kernel.ids import AccountId
 from domain.core.notifications.notice import Category, Channels, Notice, default_channels
@@ -30,6 +31,8 @@ class NumberedTables(Tables, Protocol):
     @property
     def store(self) -> InMemoryStore: ...
 
+    def wake(self, *topics: str) -> None: ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredNotice:
@@ -37,7 +40,6 @@ class StoredNotice:
 
     recipient: AccountId
     event_id: UUID
-    socket_event: str | None
     view: NoticeView
 
 
@@ -61,11 +63,13 @@ class InMemoryNotices:
         self._notices = unit_of_work.table("notices")
         self._preferences = unit_of_work.table("notification_preferences")
         self._mails = unit_of_work.table("mail_queue")
+        self._wake = unit_of_work.wake
         self._added: list[tuple[Delivery, Notice]] = []
         unit_of_work.at_commit(self._write)
 
     def add(self, delivery: Delivery, *told: Notice) -> None:
         self._added += [(delivery, notice) for notice in told]
+        self._wake(*(person_topic(notice.recipient) for notice in told))
 
     async def mark_read(self, recipient: AccountId, notice_id: UUID) -> int:
         row = self._notices.get(notice_id)
@@ -102,13 +106,12 @@ class InMemoryNotices:
                 message=notice.message,
                 link=notice.link,
                 metadata=notice.metadata,
+                frame=notice.frame,
                 is_mailed=notice.goes_by_mail(channels),
                 created_at=now,
                 read_at=None,
             )
-            self._notices[notice_id] = StoredNotice(
-                recipient=notice.recipient, event_id=delivery.event_id, socket_event=notice.socket_event, view=view
-            )
+            self._notices[notice_id] = StoredNotice(recipient=notice.recipient, event_id=delivery.event_id, view=view)
             if view.is_mailed:
                 mail = WaitingMail(
                     id=self._ids.new(),
@@ -226,6 +229,21 @@ class InMemoryNoticeQueries:
             next=str(found[end].id) if len(found) > end else None,
             previous=str(found[max(0, start - page.limit)].id) if start else None,
         )
+
+    async def last_numbers(self, people: Collection[AccountId]) -> Mapping[AccountId, int]:
+        numbers = dict.fromkeys(people, 0)
+        for row in self._store.rows("notices").values():
+            if row.recipient in numbers:
+                numbers[row.recipient] = max(numbers[row.recipient], row.view.seq)
+        return numbers
+
+    async def following(self, places: Collection[Place], *, each_max: int) -> Mapping[Place, Sequence[NoticeView]]:
+        rows = sorted(self._store.rows("notices").values(), key=lambda row: row.view.seq)
+        found = {
+            place: [row.view for row in rows if row.recipient == place.person and row.view.seq > place.after]
+            for place in places
+        }
+        return {place: views[:each_max] for place, views in found.items() if views}
 
     async def channels_of(self, account_id: AccountId) -> Mapping[Category, Channels]:
         chosen = self._store.rows("notification_preferences")

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from application.core.identity.authenticate import Caller
 from application.core.identity.ports import IdentityUnitOfWork, Ticket, TicketStore
-from application.core.identity.security import CodeHasher
+from application.core.identity.security import AccessClaims, CodeHasher
 from application.core.kernel.ports import Clock, Randomness
 from domain.core.kernel.errors import NotSignedIn
 
@@ -43,8 +43,8 @@ class RedeemTicket:
     hasher: CodeHasher
     clock: Clock
 
-    async def __call__(self, text: str) -> Caller:
-        """Return who opens the socket, with the roles of now. Raises NotSignedIn."""
+    async def __call__(self, text: str) -> AccessClaims:
+        """Return the access of who opens the socket: as of now, until his sign-in ends. Raises NotSignedIn."""
         ticket = await self.tickets.take(self.hasher.digest("ticket", text), now=self.clock.now())
         if ticket is None:
             raise NotSignedIn
@@ -53,4 +53,10 @@ class RedeemTicket:
             account = await uow.accounts.get(ticket.account_id, lock=False)
         if sign_in is None or sign_in.ended_at is not None or not account.is_active:
             raise NotSignedIn
-        return Caller(account.id, ticket.family_id, account.active_roles)
+        return AccessClaims(
+            account_id=account.id,
+            family_id=ticket.family_id,
+            epoch=account.epoch,
+            roles=account.active_roles,
+            expires_at=sign_in.expires_at,
+        )

@@ -96,7 +96,8 @@ class UnitOfWork(Protocol):
 
     - leaving the block without `commit` undoes everything, and so does an exception;
     - events, audit entries and deliveries commit with the change they describe, or not at all;
-    - an entity loaded through a repository of the unit is saved by `commit`, and by nothing else.
+    - an entity loaded through a repository of the unit is saved by `commit`, and by nothing else;
+    - topics are woken after the commit, and never for what was undone.
     """
 
     async def __aenter__(self) -> Self: ...
@@ -115,6 +116,10 @@ class UnitOfWork(Protocol):
 
     def done(self, delivery: Delivery) -> None:
         """Mark a delivery as done in this transaction, so that its effect happens once."""
+        ...
+
+    def wake(self, *topics: str) -> None:
+        """Wake whoever follows these topics (see `Realtime`), once this transaction is committed."""
         ...
 
     async def flush(self) -> None:

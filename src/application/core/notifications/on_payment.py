@@ -73,5 +73,4 @@ def notice_of(event: PaymentEvent) -> Notice:
             "purpose": event.purpose,
             "subject": str(event.subject),
         },
-        socket_event="payment_notification",
     )

@@ -37,6 +37,31 @@ class Category(StrEnum):
     SECURITY = "security"
 
 
+class Frame(StrEnum):
+    """The kinds of frame on a person's socket that carry a notice."""
+
+    ORDER = "order_notification"
+    PAYMENT = "payment_notification"
+    STATUS = "status_update"
+    GENERAL = "notification"
+
+
+_FRAMES = {
+    (Category.ORDER, "order_created"): Frame.ORDER,
+    (Category.ORDER, "new_order_available"): Frame.ORDER,
+    (Category.ORDER, "worker_assigned"): Frame.ORDER,
+    (Category.ORDER, "status_update"): Frame.STATUS,
+    (Category.PAYMENT, "payment_success"): Frame.PAYMENT,
+    (Category.PAYMENT, "payment_failed"): Frame.PAYMENT,
+    (Category.PAYMENT, "payment_refunded"): Frame.PAYMENT,
+}
+
+
+def frame_of(category: Category, event: object) -> Frame:
+    """Return in which frame a notice of a category arrives that tells about this event; any word may be unknown."""
+    return _FRAMES.get((category, event), Frame.GENERAL) if isinstance(event, str) else Frame.GENERAL
+
+
 @dataclass(frozen=True, slots=True)
 class Channels:
     """Where notices of one category go. The list inside the application has them all, always."""
@@ -61,8 +86,9 @@ def choose(category: Category, *, in_app: bool, email: bool, sms: bool) -> Chann
 class Notice:
     """One message to one person. It holds no code, token, full phone number or address (notifications.no_secrets).
 
-    `link` is a path of the front end or the API. `socket_event` names the frame on the person's socket, None for the
-    general one. `mail=False` keeps a notice out of the mailbox whatever the person chose.
+    `link` is a path of the front end or the API. `metadata["event"]`, where it is given, is the word for what happened;
+    category and word decide in which frame the notice arrives on a socket. `mail=False` keeps a notice out of the
+    mailbox whatever the person chose.
     """
 
     recipient: AccountId
@@ -72,11 +98,15 @@ class Notice:
     link: str | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
     mail: bool = True
-    socket_event: str | None = None
 
     def __post_init__(self) -> None:
         assert 0 < len(self.title) <= TITLE_LENGTH_MAX, "texts of notices are ours, and short"
         assert 0 < len(self.message) <= MESSAGE_LENGTH_MAX, "texts of notices are ours, and short"
+
+    @property
+    def frame(self) -> Frame:
+        """In which frame it arrives on the person's sockets."""
+        return frame_of(self.category, self.metadata.get("event"))
 
     @property
     def ignores_choice_of_mail(self) -> bool:

@@ -10,13 +10,19 @@ from sqlalchemy import ARRAY, Boolean, Integer, bindparam, func, null, or_, sele
 
 from application.core.kernel.mail import Mail
 from application.core.kernel.ports import Delivery, Listing, Page
+from application.core.kernel.realtime import person_topic
 from application.core.notifications.deliver_mails import WaitingMail
-from application.core.notifications.queries import NoticeFilter, NoticeView
+from application.core.notifications.queries import NoticeFilter, NoticeView, Place
 from domain.core.kernel.errors import NotFound
 from domain.core.kernel.ids import AccountId
-from domain.core.notifications.notice import Category, Channels, Notice, default_channels
+from domain.core.notifications.notice import Category, Channels, Frame, Notice, default_channels
 from infrastructure.postgres.core.identity_tables import accounts
-from infrastructure.postgres.core.notifications_tables import mail_queue, notices, notification_preferences
+from infrastructure.postgres.core.notifications_tables import (
+    mail_queue,
+    notice_counters,
+    notices,
+    notification_preferences,
+)
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.keyset import KeysetList
 from infrastructure.postgres.statements import Statement, WriteBatch
@@ -164,6 +170,23 @@ _VERIFIED = Statement(
         accounts.c.verified_email.is_not(None),
     )
 )
+_LAST_NUMBERS = Statement(
+    select(notice_counters.c.account_id, notice_counters.c.last_seq).where(
+        notice_counters.c.account_id == func.any(bindparam("people", type_=ARRAY(UUID)))
+    )
+)
+_FOLLOWING = Statement(
+    text(
+        "SELECT p.place, n.* FROM unnest(:recipients, :afters) WITH ORDINALITY AS p(recipient, after, place)"
+        " CROSS JOIN LATERAL ("
+        "  SELECT * FROM notices WHERE recipient = p.recipient AND seq > p.after ORDER BY seq LIMIT :each_max"
+        ") AS n ORDER BY p.place, n.seq"
+    ).bindparams(
+        bindparam("recipients", type_=ARRAY(UUID)),
+        bindparam("afters", type_=ARRAY(BIGINT)),
+        bindparam("each_max", type_=BIGINT),
+    )
+)
 _LIST = KeysetList(
     select(notices).where(
         notices.c.recipient == bindparam("reader"),
@@ -204,6 +227,7 @@ class PostgresNotices:
             return
         added, self._added = self._added, {}
         told = list(added.values())
+        self._unit.wake(*(person_topic(one.recipient) for one in told))
         batch.stage_last(
             _ADD_NOTICES,
             ids=[self._unit.ids.new() for _ in told],
@@ -214,7 +238,7 @@ class PostgresNotices:
             messages=[one.message for one in told],
             links=[one.link for one in told],
             metadata=[msgspec.json.encode(one.metadata).decode() for one in told],
-            socket_events=[one.socket_event for one in told],
+            socket_events=[one.frame.value for one in told],
             may_mail=[one.mail for one in told],
             must_mail=[one.ignores_choice_of_mail for one in told],
             mail_defaults=[default_channels(one.category).email for one in told],
@@ -350,6 +374,24 @@ class PostgresNoticeQueries:
                 after=wanted.after,
             )
 
+    async def last_numbers(self, people: Collection[AccountId]) -> Mapping[AccountId, int]:
+        async with self._database.connection() as connection:
+            rows = await _LAST_NUMBERS.fetch(connection, people=list(people))
+        return dict.fromkeys(people, 0) | {AccountId(row["account_id"]): row["last_seq"] for row in rows}
+
+    async def following(self, places: Collection[Place], *, each_max: int) -> Mapping[Place, Sequence[NoticeView]]:
+        asked, found = list(places), dict[Place, list[NoticeView]]()
+        async with self._database.connection() as connection:
+            rows = await _FOLLOWING.fetch(
+                connection,
+                recipients=[place.person for place in asked],
+                afters=[place.after for place in asked],
+                each_max=each_max,
+            )
+        for row in rows:
+            found.setdefault(asked[row["place"] - 1], []).append(_read_notice(row))
+        return found
+
     async def channels_of(self, account_id: AccountId) -> Mapping[Category, Channels]:
         async with self._database.connection() as connection:
             chosen = _read_channels(await _PREFERENCES.fetch(connection, wanted_account=account_id))
@@ -369,6 +411,7 @@ def _read_notice(row: asyncpg.Record) -> NoticeView:
         message=row["message"],
         link=row["link"],
         metadata=row["metadata"],
+        frame=Frame(row["socket_event"] or Frame.GENERAL),
         is_mailed=row["is_mailed"],
         created_at=row["created_at"],
         read_at=row["read_at"],

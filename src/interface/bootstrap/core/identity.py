@@ -25,6 +25,7 @@ from application.core.identity.read_profiles import ReadProfiles
 from application.core.identity.refresh_tokens import RefreshTokens
 from application.core.identity.register_account import RegisterAccount
 from application.core.identity.reset_password import AskReset, ConfirmReset
+from application.core.identity.socket_access import SocketAccess
 from application.core.identity.tickets import IssueTicket, RedeemTicket
 from application.core.identity.verify_contact import VerifyContact
 from domain.core.identity.events import (
@@ -67,9 +68,9 @@ class IdentityUseCases:
     log_in: LogIn
     log_out: LogOut
     read_profiles: ReadProfiles
-    redeem_ticket: RedeemTicket
     refresh_tokens: RefreshTokens
     register_account: RegisterAccount[Any]
+    socket_access: SocketAccess
     unblock_person: UnblockPerson
     verify_contact: VerifyContact
 
@@ -104,6 +105,18 @@ def identity_area(
                 run=CleanTokens(housekeeping=adapters.identity_housekeeping, clock=adapters.clock),
             ),
         ),
+    )
+
+
+def socket_access_of(adapters: Adapters) -> SocketAccess:
+    """Return who may open a socket, for the areas that have some."""
+    return SocketAccess(
+        tokens=adapters.access_tokens,
+        revocations=adapters.revocations,
+        redeem_ticket=RedeemTicket(
+            unit_of_work=adapters.identity_units, tickets=adapters.tickets, hasher=adapters.codes, clock=adapters.clock
+        ),
+        clock=adapters.clock,
     )
 
 
@@ -183,7 +196,7 @@ def _use_cases(
         ),
         log_out=LogOut(unit_of_work=units, token_desk=token_desk, revocations=revocations, clock=clock),
         read_profiles=ReadProfiles(queries=adapters.identity_queries, parts=profile_parts),
-        redeem_ticket=RedeemTicket(unit_of_work=units, tickets=adapters.tickets, hasher=adapters.codes, clock=clock),
+        socket_access=socket_access_of(adapters),
         refresh_tokens=RefreshTokens(unit_of_work=units, token_desk=token_desk, revocations=revocations, clock=clock),
         register_account=register,
         unblock_person=UnblockPerson(unit_of_work=units),

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from interface.http.edge.sending import send_body
+from interface.http.edge.sending import refuse_socket, send_body
 from interface.http.edge.wire_types import App, Message, Receive, Scope, Send
 
 PREFLIGHT_LIFE_S = 600
@@ -26,8 +26,8 @@ class Cors:
         self._allow_local = allow_local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a preflight, or pass a request on and mark its reply."""
-        if scope["type"] != "http":
+        """Answer a preflight, or pass a request on and mark its reply; refuse a socket to other front ends."""
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
@@ -36,6 +36,12 @@ class Cors:
             await self._app(scope, receive, send)
             return
         is_allowed = self._allows(origin.decode("latin-1"))
+        if scope["type"] == "websocket":  # browsers ask nobody before they open one, so we have to look
+            if is_allowed:
+                await self._app(scope, receive, send)
+            else:
+                await refuse_socket(send)
+            return
         if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
             await send_body(
                 send, 204, b"", self._preflight(origin.decode("latin-1")) if is_allowed else {"Vary": "Origin"}

@@ -26,6 +26,7 @@ class HttpMeter:
         self._replies = Counter(
             "soko_http_replies", "Replies by route and status.", ("method", "route", "status"), registry=self._registry
         )
+        self._sockets = Gauge("soko_sockets_open", "Sockets open now, by route.", ("route",), registry=self._registry)
         self._found: dict[tuple[str, str, int], tuple[Histogram, Counter]] = {}
         """The series that were used: as many as there are routes with their methods and statuses."""
         self._database_up = self._gauge("soko_database_up", "Whether the figures below could be read.")
@@ -49,6 +50,14 @@ class HttpMeter:
         latency, replies = found
         latency.observe(seconds)
         replies.inc()
+
+    def socket_opened(self, route: str) -> None:
+        """Count a socket."""
+        self._sockets.labels(route).inc()
+
+    def socket_closed(self, route: str) -> None:
+        """Uncount a socket."""
+        self._sockets.labels(route).dec()
 
     def show(self, signs: VitalSigns | None) -> None:
         """Take the figures of the database; None when they could not be read."""

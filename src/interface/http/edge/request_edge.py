@@ -15,7 +15,7 @@ from application.core.identity.authenticate import Caller
 from application.core.kernel.ports import IdSource
 from application.core.kernel.request_context import RequestContext, enter_request
 from domain.core.kernel.errors import DomainError, Malformed
-from interface.http.edge.sending import send_body, send_refusal
+from interface.http.edge.sending import refuse_socket, send_body, send_refusal
 from interface.http.edge.wire_types import App, Message, Receive, Scope, Send
 from interface.http.errors import CODE_BY_STATUS, DETAIL_BY_STATUS, PROBLEM_JSON, document
 
@@ -53,9 +53,13 @@ class AddressMalformed(Malformed):
 
 
 class RequestMeter(Protocol):
-    """Counts what was answered."""
+    """Counts what was answered, and the sockets that are open."""
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None: ...
+
+    def socket_opened(self, route: str) -> None: ...
+
+    def socket_closed(self, route: str) -> None: ...
 
 
 class RequestEdge:
@@ -98,8 +102,8 @@ class RequestEdge:
         headers: list[tuple[bytes, bytes]] = list(scope["headers"])
         context = self._context(scope, headers)
         enter_request(context)
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
+        if scope["type"] == "websocket":
+            await self._hold(scope, receive, send, headers)
             return
         await self._answer(scope, receive, send, headers, context.trace_id)
 
@@ -136,16 +140,47 @@ class RequestEdge:
             await send_body(send_dressed, 500, body, {"content-type": PROBLEM_JSON})
         finally:
             seconds = self._elapsed() - started_at
-            route = inner.get("path_template") or "unmatched"
-            self._meter.answered(method, route, status, seconds)
+            self._meter.answered(method, _route(inner), status, seconds)
             _log.info(
                 "answered",
                 method=method,
-                route=route,
+                route=_route(inner),
                 status=status,
                 ms=round(seconds * 1000, 1),
                 actor=_actor(inner),
             )
+
+    async def _hold(self, scope: Any, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+        """Let a socket be opened, and count and log it; never its address, which may hold a token."""
+        started_at, is_open, code = self._elapsed(), False, 0
+
+        async def send_noted(message: Message) -> None:
+            nonlocal is_open, code
+            if message["type"] == "websocket.accept":
+                is_open = True
+                self._meter.socket_opened(_route(scope))
+            elif message["type"] == "websocket.close":
+                code = message["code"]
+            await send(message)
+
+        async def receive_noted() -> Message:
+            nonlocal code
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                code = code or message.get("code") or 0
+            return message
+
+        try:
+            self._check(scope, headers)
+            await self._app(scope, receive_noted, send_noted)
+        except DomainError:
+            await refuse_socket(send)
+        finally:
+            if is_open:
+                self._meter.socket_closed(_route(scope))
+            seconds = round(self._elapsed() - started_at, 1)
+            event = "socket_closed" if is_open else "socket_refused"
+            _log.info(event, route=_route(scope), code=code, seconds=seconds, actor=_actor(scope))
 
     def _dressed(self, headers: list[tuple[bytes, bytes]], trace_id: str) -> list[tuple[bytes, bytes]]:
         present = {name.lower() for name, _ in headers}
@@ -216,6 +251,10 @@ class RequestEdge:
 
     def _is_trusted(self, address: IpAddress) -> bool:
         return any(address in network for network in self._trusted)
+
+
+def _route(scope: Any) -> str:
+    return scope.get("path_template") or "unmatched"
 
 
 def _actor(scope: Any) -> str:

@@ -1,4 +1,4 @@
-"""Answer a refusal before, or instead of, the application."""
+"""Answer before, or instead of, the application."""
 
 import msgspec
 
@@ -19,3 +19,8 @@ async def send_body(send: Send, status: int, body: bytes, headers: dict[str, str
     encoded.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": encoded})
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def refuse_socket(send: Send) -> None:
+    """Refuse to open a socket: its client gets 403."""
+    await send({"type": "websocket.close", "code": 1008, "reason": ""})
