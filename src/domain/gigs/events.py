@@ -114,3 +114,15 @@ class OrderRefunded(OrderHappening):
     """An administrator gave money of the order back."""
 
     amount: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderReminderDue(Event):
+    """Somebody is to be reminded of an order."""
+
+    area: ClassVar[str] = "gigs"
+    kind: str
+    recipient: AccountId
+    order_id: UUID
+    service: str
+    due_at: datetime

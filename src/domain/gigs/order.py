@@ -489,6 +489,12 @@ class Order:
         self._move(Action.LAPSE_OFFER, SYSTEM_ACTOR, "not answered in time", now)
         return self._offer_failed(self.offer, OfferEnd.LAPSED, now)
 
+    def withdraw_offer(self, now: datetime) -> OfferEnded:
+        """End the open offer because the worker cannot be asked any more."""
+        assert self.offer is not None, "only an offered order has an offer"
+        self._move(Action.LAPSE_OFFER, SYSTEM_ACTOR, "the worker cannot take it", now)
+        return self._offer_failed(self.offer, OfferEnd.WITHDRAWN, now)
+
     def take(self, worker_id: AccountId, *, is_specialised: bool, comment: str, now: datetime) -> WorkerAssigned:
         """Have a worker take it himself; an offer of it to him is accepted so.
 
@@ -651,6 +657,8 @@ class Order:
     def _check_assignable(self) -> None:
         if self.stage is Stage.UNPAID:
             raise OrderNotPaid
+        if self.stage in ENDED:
+            raise not_allowed(self.stage, Party.SPECIALIST)
         if self.stage in RUNNING - {Stage.ASSIGNED}:
             raise AlreadyAssigned
 
