@@ -13,7 +13,6 @@ from typing import Final
 from application.core.payments.gateway import CallbackMalformed, SignatureInvalid
 from domain.core.payments.gateway import EventKind, GatewayNotice, Outcome, ProviderReferences
 from infrastructure.lipana.fields import (
-    CANCELLED_BY_PAYER,
     CHECKOUT_ID,
     MOMENT,
     PHONE,
@@ -22,10 +21,8 @@ from infrastructure.lipana.fields import (
     RESULT_CODE,
     RESULT_TEXT,
     amount_at,
-    code_of,
     currency_of,
     outcome_of,
-    phone_of,
     transaction_id_at,
 )
 from infrastructure.providers.fields import (
@@ -38,6 +35,7 @@ from infrastructure.providers.fields import (
     sentence_at,
     text_at,
 )
+from infrastructure.providers.mpesa import CANCELLED_BY_PAYER, code_of, phone_of
 
 SIGNATURE_HEADER: Final = "x-lipana-signature"
 

@@ -1,6 +1,5 @@
-"""Lipana's own names for things, of which it has several for each, and its words and numbers for what happened."""
+"""Lipana's own names for things, of which it has several for each, and its words for what happened."""
 
-import re
 from typing import Final
 
 from domain.core.payments.gateway import Outcome
@@ -24,17 +23,6 @@ OUTCOME_BY_WORD: Final = {
 }  # fmt: skip
 """Rule callback.status_words."""
 
-WORD_BY_RESULT_CODE: Final = {
-    "1": "INSUFFICIENT_FUNDS", "2": "BELOW_MINIMUM", "3": "ABOVE_MAXIMUM", "4": "DAILY_LIMIT", "8": "RECEIVER_LIMIT",
-    "17": "RULE_LIMITED", "26": "BUSY", "1001": "BUSY", "1019": "PROMPT_EXPIRED", "1025": "PROMPT_NOT_SENT",
-    "9999": "PROMPT_NOT_SENT", "1032": "CANCELLED_BY_PAYER", "1037": "NO_ANSWER", "2001": "WRONG_PIN",
-}  # fmt: skip
-"""M-Pesa's numbers, which Lipana passes on, in words; a number that is not here stays a number."""
-
-CANCELLED_BY_PAYER: Final = "CANCELLED_BY_PAYER"
-
-_KENYAN_MOBILE = re.compile(r"(?:\+?254|0)([17][0-9]{8})", re.ASCII)
-
 
 def transaction_id_at(fields: Fields) -> str | None:
     """Return the transaction's id under any of its names."""
@@ -57,16 +45,3 @@ def currency_of(value: object) -> tuple[str | None, str | None]:
 def outcome_of(word: object) -> Outcome | None:
     """Return what a status word means, or None for one we do not know (rule callback.status_words)."""
     return OUTCOME_BY_WORD.get(word.strip().lower()) if isinstance(word, str) else None
-
-
-def code_of(code: str | None) -> str | None:
-    """Return a provider's code in upper case, M-Pesa's known numbers as words."""
-    return None if code is None else WORD_BY_RESULT_CODE.get(code, code.upper())
-
-
-def phone_of(text: str | None) -> str | None:
-    """Return a Kenyan mobile number in E.164; anything else, a masked number for example, as it came."""
-    if text is None:
-        return None
-    found = _KENYAN_MOBILE.fullmatch(text.replace(" ", "").replace("-", ""))
-    return f"+254{found[1]}" if found else text

@@ -5,7 +5,6 @@ or cannot be read is `UNKNOWN`. Of what comes back only a status of the transact
 that a request was accepted.
 """
 
-import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -33,7 +32,6 @@ from domain.core.payments.gateway import (
 )
 from infrastructure.lipana import callback
 from infrastructure.lipana.fields import (
-    CANCELLED_BY_PAYER,
     CHECKOUT_ID,
     MOMENT,
     PHONE,
@@ -42,10 +40,8 @@ from infrastructure.lipana.fields import (
     RESULT_CODE,
     RESULT_TEXT,
     amount_at,
-    code_of,
     currency_of,
     outcome_of,
-    phone_of,
     transaction_id_at,
 )
 from infrastructure.providers.asking import TURNED_AWAY, Patience, ProviderClient
@@ -59,6 +55,7 @@ from infrastructure.providers.fields import (
     sentence_at,
     text_at,
 )
+from infrastructure.providers.mpesa import CANCELLED_BY_PAYER, code_of, mobile_of, phone_of
 
 SHILLING_MINOR: Final = 100
 PAGE_ROWS: Final = 100
@@ -73,8 +70,6 @@ DESCRIPTION_LENGTH_MAX: Final = 13
 
 RETURNED: Final = "RETURNED"
 RETURNED_WORDS: Final = frozenset({"returned", "reversed", "refunded"})
-
-_E164_KENYA = re.compile(r"\+254[17][0-9]{8}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +150,7 @@ class LipanaPaymentGateway:
     async def collect(self, collection: Collection) -> Answer:
         """Send one prompt to the payer's phone."""
         body = {
-            "phone": self._phone(collection.phone),
+            "phone": mobile_of(collection.phone),
             "amount": self._shillings(collection.amount),
             "accountReference": collection.reference,
             "transactionDesc": collection.description[:DESCRIPTION_LENGTH_MAX],
@@ -225,7 +220,7 @@ class LipanaPaymentGateway:
     async def pay_out(self, payout: Payout) -> Answer:
         """Send money to a phone from the account's float."""
         assert self._settings.can_pay_out, "payouts are not enabled"
-        body = {"phone": self._phone(payout.phone).removeprefix("+"), "amount": self._shillings(payout.amount)}
+        body = {"phone": mobile_of(payout.phone).removeprefix("+"), "amount": self._shillings(payout.amount)}
         reply = await self._ask("POST", "/payouts/phone", json=body, is_payout=True)
         data = _payload(reply, "payout")
         if data is None or transaction_id_at(data) is None:
@@ -281,11 +276,6 @@ class LipanaPaymentGateway:
         assert amount.minor % SHILLING_MINOR == 0, "see capabilities"
         assert self._settings.amount_min_minor <= amount.minor <= self._settings.amount_max_minor, "see capabilities"
         return amount.minor // SHILLING_MINOR
-
-    def _phone(self, phone: str | None) -> str:
-        known = phone_of(phone) or ""
-        assert _E164_KENYA.fullmatch(known), "a Kenyan mobile number is needed, see capabilities"
-        return known
 
     async def _find(self, path: str, rows_name: str, references: ProviderReferences, asked: _Reply) -> Answer:
         """Look for a transaction in the newest pages of a list; what is not there is unknown, never failed."""
