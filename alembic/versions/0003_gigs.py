@@ -6,7 +6,6 @@ Revises: 0002
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
 
 revision = "0003"
 down_revision = "0002"
@@ -61,21 +60,21 @@ def upgrade() -> None:
         "worker_profiles",
         sa.Column("account_id", sa.Uuid(), nullable=False),
         sa.Column("experience_years", sa.SmallInteger(), nullable=False),
-        sa.Column("hourly_rate", sa.BigInteger(), nullable=True),
+        sa.Column("hourly_rate", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("is_available", sa.Boolean(), nullable=False),
         sa.Column("bio", sa.Text(), nullable=False),
-        sa.Column(
-            "words",
-            postgresql.TSVECTOR(),
-            sa.Computed("to_tsvector('simple'::regconfig, bio)", persisted=True),
-            nullable=True,
-        ),
         sa.CheckConstraint("experience_years BETWEEN 0 AND 60", name=op.f("ck_worker_profiles_experience_years")),
-        sa.CheckConstraint("hourly_rate > 0", name=op.f("ck_worker_profiles_hourly_rate")),
+        sa.CheckConstraint("hourly_rate >= 0", name=op.f("ck_worker_profiles_hourly_rate")),
         sa.PrimaryKeyConstraint("account_id", name=op.f("pk_worker_profiles")),
     )
-    op.create_index("ix_worker_profiles_words", "worker_profiles", ["words"], unique=False, postgresql_using="gin")
+    op.create_index(
+        "ix_worker_profiles_words",
+        "worker_profiles",
+        [sa.literal_column("to_tsvector('simple'::regconfig, bio)")],
+        unique=False,
+        postgresql_using="gin",
+    )
     op.create_table(
         "offerings",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -91,12 +90,6 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("price_order", sa.BigInteger(), nullable=False),
         sa.Column("sort_name", sa.Text(collation="C"), nullable=False),
-        sa.Column(
-            "words",
-            postgresql.TSVECTOR(),
-            sa.Computed("to_tsvector('simple'::regconfig, (name || ' '::text) || description)", persisted=True),
-            nullable=True,
-        ),
         sa.CheckConstraint("base_price >= 0", name=op.f("ck_offerings_base_price")),
         sa.ForeignKeyConstraint(["category_id"], ["offering_categories.id"], name="fk_offerings_category"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_offerings")),
@@ -124,7 +117,59 @@ def upgrade() -> None:
     op.create_index(
         "ix_offerings_price", "offerings", ["price_order", "id"], unique=False, postgresql_where="is_active"
     )
-    op.create_index("ix_offerings_words", "offerings", ["words"], unique=False, postgresql_using="gin")
+    op.create_index(
+        "ix_offerings_words",
+        "offerings",
+        [sa.literal_column("to_tsvector('simple'::regconfig, ((name || ' '::text) || description))")],
+        unique=False,
+        postgresql_using="gin",
+        postgresql_where="is_active",
+    )
+    op.create_table(
+        "payment_refunds",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("intent_id", sa.Uuid(), nullable=False),
+        sa.Column("attempt_id", sa.Uuid(), nullable=False),
+        sa.Column("payer_id", sa.Uuid(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("requested_by", sa.Uuid(), nullable=True),
+        sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("gateway", sa.Text(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=True),
+        sa.Column("code", sa.Text(), nullable=True),
+        sa.Column("message", sa.Text(), nullable=True),
+        sa.Column("effective_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("next_check_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "status <> 'pending' OR gateway IS NOT NULL", name=op.f("ck_payment_refunds_wallet_waits_for_nobody")
+        ),
+        sa.CheckConstraint("amount > 0", name=op.f("ck_payment_refunds_amount")),
+        sa.ForeignKeyConstraint(["attempt_id"], ["payment_attempts.id"], name="fk_payment_refunds_attempt"),
+        sa.ForeignKeyConstraint(["intent_id"], ["payment_intents.id"], name="fk_payment_refunds_intent"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_payment_refunds")),
+        sa.UniqueConstraint("gateway", "reference", name="uq_payment_refunds_reference"),
+    )
+    op.create_index("ix_payment_refunds_attempt", "payment_refunds", ["attempt_id"], unique=False)
+    op.create_index(
+        "ix_payment_refunds_check",
+        "payment_refunds",
+        ["next_check_at"],
+        unique=False,
+        postgresql_where="next_check_at IS NOT NULL",
+    )
+    op.create_index(
+        "ix_payment_refunds_ended",
+        "payment_refunds",
+        ["ended_at"],
+        unique=False,
+        postgresql_where="status = 'succeeded'",
+    )
+    op.create_index("ix_payment_refunds_intent", "payment_refunds", ["intent_id"], unique=False)
     op.create_table(
         "worker_specializations",
         sa.Column("account_id", sa.Uuid(), nullable=False),
@@ -153,16 +198,18 @@ def upgrade() -> None:
     op.add_column("payment_attempts", sa.Column("card_brand", sa.Text(), nullable=True))
     op.add_column("payment_attempts", sa.Column("card_last4", sa.Text(), nullable=True))
     op.add_column("payment_attempts", sa.Column("card_token", sa.Text(), nullable=True))
-    op.add_column("payment_intents", sa.Column("attempts_max", sa.Integer(), nullable=True))
     op.add_column("payment_attempts", sa.Column("told_paid_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("payment_intents", sa.Column("attempts_max", sa.Integer(), nullable=True))
+    op.create_index("ix_payment_intents_subject", "payment_intents", ["subject", "id"], unique=False)
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_index("ix_payment_intents_subject", table_name="payment_intents")
     op.drop_column("payment_intents", "attempts_max")
-    op.drop_column("payment_attempts", "card_token")
     op.drop_column("payment_attempts", "told_paid_at")
+    op.drop_column("payment_attempts", "card_token")
     op.drop_column("payment_attempts", "card_last4")
     op.drop_column("payment_attempts", "card_brand")
     op.drop_column("payment_attempts", "fee")
@@ -176,7 +223,14 @@ def downgrade() -> None:
     )
     op.drop_index("ix_worker_specializations_offering", table_name="worker_specializations")
     op.drop_table("worker_specializations")
-    op.drop_index("ix_offerings_words", table_name="offerings", postgresql_using="gin")
+    op.drop_index("ix_payment_refunds_intent", table_name="payment_refunds")
+    op.drop_index("ix_payment_refunds_ended", table_name="payment_refunds", postgresql_where="status = 'succeeded'")
+    op.drop_index(
+        "ix_payment_refunds_check", table_name="payment_refunds", postgresql_where="next_check_at IS NOT NULL"
+    )
+    op.drop_index("ix_payment_refunds_attempt", table_name="payment_refunds")
+    op.drop_table("payment_refunds")
+    op.drop_index("ix_offerings_words", table_name="offerings", postgresql_using="gin", postgresql_where="is_active")
     op.drop_index("ix_offerings_price", table_name="offerings", postgresql_where="is_active")
     op.drop_index("ix_offerings_owner", table_name="offerings")
     op.drop_index("ix_offerings_newest", table_name="offerings", postgresql_where="is_active")

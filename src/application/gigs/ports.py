@@ -41,8 +41,8 @@ class WorkerRepository(Protocol):
     - a service that does not exist raises UnknownService at commit.
     """
 
-    async def open(self, account_id: AccountId) -> None:
-        """Make a profile, and its rating, where there is none."""
+    def open(self, account_id: AccountId) -> None:
+        """Make a profile, and its rating, at commit where there is none."""
         ...
 
     async def get(self, account_id: AccountId) -> WorkerProfile: ...

@@ -90,7 +90,7 @@ class WorkerView:
     avatar: str
     specializations: tuple[Specialization, ...]
     experience_years: int
-    hourly_rate: Money | None
+    hourly_rate: Money
     rating: RatingSummary
     is_available: bool
     bio: str
@@ -117,14 +117,16 @@ class WorkerPage:
 
 
 class GigsQueries(Protocol):
-    """Reads of services and workers, one round trip each. What belongs to a suspended account is not there."""
+    """Reads of services and workers, one round trip each. A suspended worker is not there, nor are his services in
+    lists.
+    """
 
     async def categories(self, page: Page) -> Listing[OfferingCategory]:
         """Return the categories, oldest first."""
         ...
 
     async def offering(self, offering_id: OfferingId) -> OfferingView:
-        """Return a service, active or not. Raises OfferingNotFound."""
+        """Return a service, listed or not, since orders name it. Raises OfferingNotFound."""
         ...
 
     async def offerings(self, wanted: OfferingFilter, order: OfferingOrder, page: Page) -> Listing[OfferingView]:

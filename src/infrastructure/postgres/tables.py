@@ -15,6 +15,14 @@ BYTES = LargeBinary
 JSON = JSONB
 
 
+def words_of(*columns: str) -> str:
+    """Return what is searched of columns, as the database writes it; words are taken as they are, in any language."""
+    joined = columns[0]
+    for column in columns[1:]:
+        joined = f"(({joined} || ' '::text) || {column})"
+    return f"to_tsvector('simple'::regconfig, {joined})"
+
+
 def uuid_key(name: str = "id") -> Column[object]:
     """Return the primary key column of a table whose ids are made by the application (UUIDv7)."""
     return Column(name, Uuid, primary_key=True)

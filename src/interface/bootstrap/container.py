@@ -19,7 +19,7 @@ from interface.bootstrap.core.operations import operations_area
 from interface.bootstrap.core.payments import payments_area
 from interface.bootstrap.core.reputation import open_rating, rating_in_profile
 from interface.bootstrap.core.withdrawals import withdrawals_area
-from interface.bootstrap.gigs import gigs_area
+from interface.bootstrap.gigs import gigs_area, open_worker_profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,8 @@ def build(adapters: Adapters, subscriptions: SubscriptionList) -> Server:
         areas=(
             identity_area(
                 adapters,
-                registration_steps=(open_wallet, open_rating),
+                registration_steps=(open_wallet, open_rating, open_worker_profile),
+                role_steps=(open_worker_profile,),
                 profile_parts=(wallet_in_profile(adapters), rating_in_profile(adapters)),
             ),
             files_area(adapters),

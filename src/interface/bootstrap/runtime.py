@@ -318,7 +318,7 @@ async def real_adapters(
         revocations=PostgresRevocations(database, clock),
         attempts=PostgresAttemptCounter(database),
         identity_queries=PostgresIdentityQueries(database, clock),
-        identity_units=core_unit,
+        identity_units=gigs_unit,  # whoever becomes a worker gets a profile
         tickets=PostgresTickets(database),
         identity_housekeeping=PostgresIdentityHousekeeping(database),
         public_address=settings.address,

@@ -6,10 +6,11 @@
 - The audit entry says what was and what is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic
 
-from application.core.identity.ports import IdentityUnitOfWork, RevocationBoard
+from application.core.identity.ports import IdentityUnitOfWork, RegistrationStep, RevocationBoard, Unit
 from application.core.identity.verify_contact import hold
 from application.core.kernel.ports import AuditEntry, Clock
 from domain.core.identity.account import Account
@@ -32,10 +33,12 @@ class AdministerUserCommand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AdministerUser:
-    unit_of_work: Callable[[], IdentityUnitOfWork]
+class AdministerUser(Generic[Unit]):
+    unit_of_work: Callable[[], Unit]
     revocations: RevocationBoard
     clock: Clock
+    steps: Sequence[RegistrationStep[Unit]] = ()
+    """What other modules do for whoever registers with a role; done here for whoever is given one."""
 
     async def __call__(self, command: AdministerUserCommand) -> Account:
         """Return the account as it is now.
@@ -51,6 +54,8 @@ class AdministerUser:
             before, epoch = _facts(account), account.epoch
             if role is not None:
                 uow.record(*account.replace_primary_role(role, administrators=administrators))
+                for step in self.steps:
+                    await step(uow, account)
             if command.is_active is False:
                 suspended = account.suspend(administrators=administrators, reason=command.reason)
                 if suspended:

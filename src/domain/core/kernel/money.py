@@ -48,8 +48,10 @@ class Money:
             raise UnknownCurrency
 
     @classmethod
-    def parse(cls, value: str | int | float, currency: str = "KES", *, field: str = "amount") -> Self:
-        """Read an amount above zero as a client sends it: `"100.50"`, `100` or `100.5`.
+    def parse(
+        cls, value: str | int | float, currency: str = "KES", *, field: str = "amount", minor_least: int = 1
+    ) -> Self:
+        """Read an amount above zero as a client sends it: `"100.50"`, `100` or `100.5`; a price may be 0.
 
         Raises InvalidAmount for anything but a plain ASCII decimal (no exponent, sign, grouping, NaN) that is a
         whole number of minor units, and UnknownCurrency.
@@ -69,7 +71,7 @@ class Money:
         if len(fraction) > digits:
             raise refused
         minor = int(found[1] + fraction.ljust(digits, "0"))
-        if not 0 < minor <= AMOUNT_MINOR_MAX:
+        if not minor_least <= minor <= AMOUNT_MINOR_MAX:
             raise refused
         return cls(minor, currency)
 

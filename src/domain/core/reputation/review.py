@@ -1,5 +1,6 @@
 """What one side of a finished deal says about the other, and the sum of what is said."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -32,6 +33,17 @@ class ReviewNotFound(NotFound):
     """There is no such review."""
 
     code = "reputation.review_not_found"
+
+
+def read_mean(text: str | None, *, field: str) -> int | None:
+    """Read a mean from 0 to 5 with up to two digits, in hundredths. Raises Invalid."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-5])(?:\.([0-9]{1,2}))?", text, re.ASCII)
+    hundredths = int(found[1] + (found[2] or "").ljust(2, "0")) if found else -1
+    if not 0 <= hundredths <= RATING_MAX * 100:
+        raise Invalid(errors=(FieldError(field, f"is a number from 0 to {RATING_MAX}"),))
+    return hundredths
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-from infrastructure.postgres.tables import BIGINT, BYTES, INSTANT, TEXT, UUID, created_at, metadata, uuid_key
+from infrastructure.postgres.tables import BIGINT, BYTES, INSTANT, TEXT, UUID, created_at, metadata, uuid_key, words_of
 
 accounts = Table(
     "accounts",
@@ -53,7 +53,7 @@ accounts = Table(
     Index("ix_accounts_administrators", "id", postgresql_where="roles @> ARRAY['admin'::text]"),
     Index(
         "ix_accounts_worker_names",
-        text("to_tsvector('simple'::regconfig, ((((username || ' '::text) || first_name) || ' '::text) || last_name))"),
+        text(words_of("username", "first_name", "last_name")),
         postgresql_using="gin",
         postgresql_where="roles @> ARRAY['worker'::text]",
     ),

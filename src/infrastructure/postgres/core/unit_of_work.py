@@ -25,7 +25,7 @@ from infrastructure.postgres.core.payments import (
 )
 from infrastructure.postgres.core.policies import PostgresPolicyRows
 from infrastructure.postgres.core.reputation import REPUTATION_REFUSALS, PostgresRatings
-from infrastructure.postgres.core.reviews import REVIEW_REFUSALS, PostgresReviews
+from infrastructure.postgres.core.reputation_reviews import REVIEW_REFUSALS, PostgresReviews
 from infrastructure.postgres.core.withdrawals import PostgresWithdrawals
 from infrastructure.postgres.unit_of_work import PostgresUnitOfWork
 

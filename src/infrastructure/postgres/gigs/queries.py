@@ -32,8 +32,8 @@ from domain.core.reputation.review import RatingSummary
 from domain.gigs.offering import CategoryId, OfferingCategory, OfferingId, OfferingNotFound
 from domain.gigs.worker import AREA, WorkerNotFound
 from infrastructure.postgres.core.identity_tables import accounts
+from infrastructure.postgres.core.reputation_reviews import RANK_OF_ONE_HUNDREDTH
 from infrastructure.postgres.core.reputation_tables import review_summaries
-from infrastructure.postgres.core.reviews import RANK_OF_ONE_HUNDREDTH
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.gigs.tables import (
     offering_categories,
@@ -43,26 +43,26 @@ from infrastructure.postgres.gigs.tables import (
 )
 from infrastructure.postgres.keyset import KeysetList, SortKey
 from infrastructure.postgres.statements import Statement
-from infrastructure.postgres.tables import BIGINT, TEXT, UUID
+from infrastructure.postgres.tables import BIGINT, TEXT, UUID, words_of
 
 _CATEGORIES = KeysetList(select(offering_categories), offering_categories.c.id, newest_first=False)
 
 _OFFERING: Select[Any] = (
     select(
-        *(column for column in offerings.c if column.name != "words"),
+        *offerings.c,
         offering_categories.c.name.label("category_name"),
         accounts.c.username.label("owner_name"),
     )
     .select_from(offerings)
     .join(offering_categories, offering_categories.c.id == offerings.c.category_id)
     .join(accounts, accounts.c.id == offerings.c.owner_id)
-    .where(accounts.c.is_active)
 )
 _ONE_OFFERING = Statement(_OFFERING.where(offerings.c.id == bindparam("wanted")))
 
 
-def _found(words: ColumnElement[Any]) -> ColumnElement[bool]:
-    return words.bool_op("@@")(func.to_tsquery(literal_column("'simple'"), bindparam("search", type_=TEXT)))
+def _found(words: str) -> ColumnElement[bool]:
+    query = func.to_tsquery(literal_column("'simple'"), bindparam("search", type_=TEXT))
+    return literal_column(words).bool_op("@@")(query)
 
 
 _OFFERING_CONDITIONS: dict[str, ColumnElement[bool]] = {
@@ -70,7 +70,7 @@ _OFFERING_CONDITIONS: dict[str, ColumnElement[bool]] = {
     "owner": offerings.c.owner_id == bindparam("owner", type_=UUID),
     "price_max": offerings.c.price_order <= bindparam("price_max", type_=BIGINT),
     "price_min": offerings.c.price_order >= bindparam("price_min", type_=BIGINT),
-    "search": _found(offerings.c.words),
+    "search": _found(words_of("offerings.name", "offerings.description")),
 }
 _SORT_KEYS = {
     "name": SortKey(offerings.c.sort_name, b"n"),
@@ -81,7 +81,7 @@ _SORT_KEYS = {
 
 @lru_cache(maxsize=512)
 def _offering_list(order: OfferingOrder, conditions: tuple[str, ...], with_inactive: bool) -> KeysetList:
-    query = _OFFERING if with_inactive else _OFFERING.where(offerings.c.is_active)
+    query = _OFFERING if with_inactive else _OFFERING.where(offerings.c.is_active, accounts.c.is_active)
     return KeysetList(
         query.where(*(_OFFERING_CONDITIONS[name] for name in conditions)),
         offerings.c.id,
@@ -133,15 +133,10 @@ _ONE_WORKER = Statement(
 )
 # names are identity's and words about oneself are the profile's; each has its index, and either may hold the words
 _FOUND_WORKERS = union(
-    select(worker_profiles.c.account_id).where(_found(worker_profiles.c.words)),
+    select(worker_profiles.c.account_id).where(_found(words_of("worker_profiles.bio"))),
     select(accounts.c.id).where(
         accounts.c.roles.bool_op("@>")(literal_column("ARRAY['worker'::text]")),
-        _found(
-            literal_column(
-                "to_tsvector('simple'::regconfig,"
-                " (((accounts.username || ' '::text) || accounts.first_name) || ' '::text) || accounts.last_name)"
-            )
-        ),
+        _found(words_of("accounts.username", "accounts.first_name", "accounts.last_name")),
     ),
 )
 _WORKER_CONDITIONS: dict[str, ColumnElement[bool]] = {
@@ -185,7 +180,7 @@ class PostgresGigsQueries:
             return await _CATEGORIES.fetch(connection, page, _category)
 
     async def offering(self, offering_id: OfferingId) -> OfferingView:
-        """Return a service, active or not. Raises OfferingNotFound."""
+        """Return a service, listed or not. Raises OfferingNotFound."""
         async with self._database.connection() as connection:
             row = await _ONE_OFFERING.fetch_row(connection, wanted=offering_id)
         if row is None:
@@ -270,7 +265,7 @@ def _worker(row: asyncpg.Record) -> WorkerView:
             for offering_id, name in row["specializations"] or ()
         ),
         experience_years=row["experience_years"],
-        hourly_rate=None if row["hourly_rate"] is None else Money(row["hourly_rate"], row["currency"]),
+        hourly_rate=Money(row["hourly_rate"], row["currency"]),
         rating=RatingSummary(account_id, AREA, total=row["total"], count=row["reviews_count"]),
         is_available=row["is_available"],
         bio=row["bio"],

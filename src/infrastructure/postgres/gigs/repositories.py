@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import asyncpg
-from sqlalchemy import ARRAY, Table, bindparam, exists, insert, select, text, update
+from sqlalchemy import ARRAY, bindparam, exists, insert, select, text, update
 
 from domain.core.kernel.errors import DomainError
 from domain.core.kernel.ids import AccountId
@@ -40,18 +40,9 @@ SORT_NAME_BYTES = 128
 """Of a name in UTF-8, as much as orders lists; a cursor with it stays below what a query takes."""
 
 
-def _insert(table: Table) -> Statement:
-    values = {column.name: bindparam(column.name, type_=column.type) for column in table.c if column.computed is None}
-    return Statement(insert(table).values(values))
-
-
-_ADD_CATEGORY = _insert(offering_categories)
-_ADD_OFFERING = _insert(offerings)
-_GET_OFFERING = Statement(
-    select(*(column for column in offerings.c if column.computed is None))
-    .where(offerings.c.id == bindparam("wanted"))
-    .with_for_update()
-)
+_ADD_CATEGORY = Statement(insert(offering_categories))
+_ADD_OFFERING = Statement(insert(offerings))
+_GET_OFFERING = Statement(select(offerings).where(offerings.c.id == bindparam("wanted")).with_for_update())
 _SAVE_OFFERING = Statement(
     update(offerings)
     .where(offerings.c.id == bindparam("new_id"))
@@ -59,22 +50,25 @@ _SAVE_OFFERING = Statement(
         {
             column.name: bindparam(f"new_{column.name}", type_=column.type)
             for column in offerings.c
-            if column.computed is None and column.name not in {"id", "owner_id", "created_at"}
+            if column.name not in {"id", "owner_id", "created_at"}
         }
     )
 )
 _OPEN_PROFILE = Statement(
     text(
-        "WITH rating AS (INSERT INTO review_summaries (area, person_id, total, reviews, rank)"
-        " VALUES (:area, :account, 0, 0, 0) ON CONFLICT DO NOTHING)"
-        " INSERT INTO worker_profiles (account_id, experience_years, currency, is_available, bio)"
-        " VALUES (:account, 0, 'KES', true, '') ON CONFLICT DO NOTHING"
+        "INSERT INTO worker_profiles (account_id, experience_years, hourly_rate, currency, is_available, bio)"
+        " VALUES (:account, 0, 0, 'KES', true, '') ON CONFLICT DO NOTHING"
+    ).bindparams(bindparam("account", type_=UUID))
+)
+# a worker without reviews stands in the list too, which goes by their sums
+_OPEN_SUMMARY = Statement(
+    text(
+        "INSERT INTO review_summaries (area, person_id, total, reviews, rank)"
+        " VALUES (:area, :account, 0, 0, 0) ON CONFLICT DO NOTHING"
     ).bindparams(bindparam("account", type_=UUID), bindparam("area", type_=TEXT))
 )
 _GET_PROFILE = Statement(
-    select(*(column for column in worker_profiles.c if column.computed is None))
-    .where(worker_profiles.c.account_id == bindparam("account"))
-    .with_for_update()
+    select(worker_profiles).where(worker_profiles.c.account_id == bindparam("account")).with_for_update()
 )
 _SAVE_PROFILE = Statement(
     update(worker_profiles)
@@ -153,7 +147,7 @@ class PostgresOfferings:
             row = await _GET_OFFERING.fetch_row(self._unit.connection, wanted=offering_id)
             if row is None:
                 raise OfferingNotFound
-            offering = _offering(row)
+            offering = read_offering(row)
             self._loaded[offering_id] = (offering, _offering_row(offering))
         return self._loaded[offering_id][0]
 
@@ -177,19 +171,21 @@ class PostgresWorkers:
     def __init__(self, unit_of_work: PostgresUnitOfWork) -> None:
         self._unit = unit_of_work
         self._loaded: dict[AccountId, tuple[WorkerProfile, dict[str, object]]] = {}
+        self._opened: list[AccountId] = []
         self._specializations: list[tuple[AccountId, list[OfferingId], bool]] = []
         unit_of_work.attach(self)
 
-    async def open(self, account_id: AccountId) -> None:
-        """Make a profile, and its rating, where there is none."""
-        await _OPEN_PROFILE.execute(self._unit.connection, account=account_id, area=AREA)
+    def open(self, account_id: AccountId) -> None:
+        """Make a profile, and its rating, at commit where there is none."""
+        self._opened.append(account_id)
 
     async def get(self, account_id: AccountId) -> WorkerProfile:
         """Return a profile, locked, with nothing in it where there was none."""
         if account_id not in self._loaded:
             row = await _GET_PROFILE.fetch_row(self._unit.connection, account=account_id)
             if row is None:
-                await self.open(account_id)
+                await _OPEN_PROFILE.execute(self._unit.connection, account=account_id)
+                await _OPEN_SUMMARY.execute(self._unit.connection, account=account_id, area=AREA)
                 row = await _GET_PROFILE.fetch_row(self._unit.connection, account=account_id)
             assert row is not None
             profile = _profile(row)
@@ -209,7 +205,11 @@ class PostgresWorkers:
         return bool(await _IS_SPECIALISED.fetch_value(self._unit.connection, account=account_id, offering=offering_id))
 
     def stage(self, batch: WriteBatch) -> None:
-        """Write the profiles that changed, and who does what."""
+        """Write the profiles that are new or changed, and who does what."""
+        for account_id in self._opened:
+            batch.stage(_OPEN_PROFILE, account=account_id)
+            batch.stage(_OPEN_SUMMARY, account=account_id, area=AREA)
+        self._opened.clear()
         for account_id, (profile, before) in self._loaded.items():
             after = _profile_row(profile)
             if after != before:
@@ -232,7 +232,8 @@ def sort_name(name: str) -> str:
     return folded(name).encode()[:SORT_NAME_BYTES].decode(errors="ignore")
 
 
-def _offering(row: asyncpg.Record) -> Offering:
+def read_offering(row: asyncpg.Record) -> Offering:
+    """Read a service."""
     return Offering(
         id=OfferingId(row["id"]),
         owner_id=AccountId(row["owner_id"]),
@@ -268,18 +269,17 @@ def _profile(row: asyncpg.Record) -> WorkerProfile:
     return WorkerProfile(
         account_id=AccountId(row["account_id"]),
         experience_years=row["experience_years"],
-        hourly_rate=None if row["hourly_rate"] is None else Money(row["hourly_rate"], row["currency"]),
+        hourly_rate=Money(row["hourly_rate"], row["currency"]),
         is_available=row["is_available"],
         bio=row["bio"],
     )
 
 
 def _profile_row(profile: WorkerProfile) -> dict[str, object]:
-    rate = profile.hourly_rate
     return {
         "experience_years": profile.experience_years,
-        "hourly_rate": None if rate is None else rate.minor,
-        "currency": "KES" if rate is None else rate.currency,
+        "hourly_rate": profile.hourly_rate.minor,
+        "currency": profile.hourly_rate.currency,
         "is_available": profile.is_available,
         "bio": profile.bio,
     }

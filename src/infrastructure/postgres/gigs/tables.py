@@ -8,7 +8,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    Computed,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -17,10 +16,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
-from sqlalchemy.dialects.postgresql import TSVECTOR
 
-from infrastructure.postgres.tables import BIGINT, INSTANT, TEXT, UUID, created_at, metadata, uuid_key
+from infrastructure.postgres.tables import BIGINT, INSTANT, TEXT, UUID, created_at, metadata, uuid_key, words_of
 
 offering_categories = Table(
     "offering_categories",
@@ -50,11 +49,6 @@ offerings = Table(
     Column("updated_at", INSTANT, nullable=False),
     Column("price_order", BIGINT, nullable=False),  # thousandths of a whole unit, whatever the currency's digits
     Column("sort_name", Text(collation="C"), nullable=False),  # the folded name's beginning, short enough for a cursor
-    Column(
-        "words",
-        TSVECTOR,
-        Computed("to_tsvector('simple'::regconfig, (name || ' '::text) || description)", persisted=True),
-    ),
     ForeignKeyConstraint(["category_id"], ["offering_categories.id"], name="fk_offerings_category"),
     CheckConstraint("base_price >= 0", name="base_price"),
     Index("ix_offerings_owner", "owner_id", "id"),
@@ -64,7 +58,12 @@ offerings = Table(
     Index("ix_offerings_category_newest", "category_id", "id", postgresql_where="is_active"),
     Index("ix_offerings_category_price", "category_id", "price_order", "id", postgresql_where="is_active"),
     Index("ix_offerings_category_name", "category_id", "sort_name", "id", postgresql_where="is_active"),
-    Index("ix_offerings_words", "words", postgresql_using="gin"),
+    Index(
+        "ix_offerings_words",
+        text(words_of("name", "description")),
+        postgresql_using="gin",
+        postgresql_where="is_active",
+    ),
 )
 
 worker_profiles = Table(
@@ -72,14 +71,13 @@ worker_profiles = Table(
     metadata,
     Column("account_id", UUID, primary_key=True),
     Column("experience_years", SmallInteger, nullable=False),
-    Column("hourly_rate", BIGINT),
+    Column("hourly_rate", BIGINT, nullable=False),
     Column("currency", TEXT, nullable=False),
     Column("is_available", Boolean, nullable=False),
     Column("bio", TEXT, nullable=False),
-    Column("words", TSVECTOR, Computed("to_tsvector('simple'::regconfig, bio)", persisted=True)),
     CheckConstraint("experience_years BETWEEN 0 AND 60", name="experience_years"),
-    CheckConstraint("hourly_rate > 0", name="hourly_rate"),
-    Index("ix_worker_profiles_words", "words", postgresql_using="gin"),
+    CheckConstraint("hourly_rate >= 0", name="hourly_rate"),
+    Index("ix_worker_profiles_words", text(words_of("bio")), postgresql_using="gin"),
 )
 
 worker_specializations = Table(

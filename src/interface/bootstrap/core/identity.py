@@ -53,12 +53,12 @@ from interface.http.core.identity_proofs import DeviceController, ProofControlle
 class IdentityUseCases:
     """What identity offers to the ways in."""
 
-    administer_user: AdministerUser
+    administer_user: AdministerUser[Any]
     ask_code: AskCode
     ask_reset: AskReset
     block_person: BlockPerson
     change_password: ChangePassword
-    choose_role: ChooseRole
+    choose_role: ChooseRole[Any]
     confirm_reset: ConfirmReset
     create_administrator: CreateAdministrator
     edit_profile: EditProfile[Any]
@@ -79,13 +79,16 @@ def identity_area(
     adapters: Adapters,
     *,
     registration_steps: Sequence[RegistrationStep[Any]] = (),
+    role_steps: Sequence[RegistrationStep[Any]] = (),
     profile_parts: Sequence[ProfilePart] = (),
     profile_edits: Sequence[ProfileEdit[Any]] = (),
 ) -> Area:
-    """Return identity, and what the other modules add to registration, to replies about people and to their edits."""
+    """Return identity, and what the other modules add to registration, to a role that is taken on or given later, to
+    replies about people and to their edits.
+    """
     return Area(
         name="identity",
-        use_cases=_use_cases(adapters, registration_steps, profile_parts, profile_edits),
+        use_cases=_use_cases(adapters, registration_steps, role_steps, profile_parts, profile_edits),
         controllers=(
             RegistrationController,
             SignInController,
@@ -123,6 +126,7 @@ def socket_access_of(adapters: Adapters) -> SocketAccess:
 def _use_cases(
     adapters: Adapters,
     registration_steps: Sequence[RegistrationStep[Any]],
+    role_steps: Sequence[RegistrationStep[Any]],
     profile_parts: Sequence[ProfilePart],
     profile_edits: Sequence[ProfileEdit[Any]],
 ) -> IdentityUseCases:
@@ -144,7 +148,7 @@ def _use_cases(
         steps=registration_steps,
     )
     return IdentityUseCases(
-        administer_user=AdministerUser(unit_of_work=units, revocations=revocations, clock=clock),
+        administer_user=AdministerUser(unit_of_work=units, revocations=revocations, clock=clock, steps=role_steps),
         ask_code=AskCode(unit_of_work=units, code_desk=code_desk, quota=quota, clock=clock),
         ask_reset=AskReset(unit_of_work=units, code_desk=code_desk, quota=quota, clock=clock),
         block_person=BlockPerson(
@@ -160,7 +164,7 @@ def _use_cases(
             policies=adapters.policies,
             clock=clock,
         ),
-        choose_role=ChooseRole(unit_of_work=units, revocations=revocations),
+        choose_role=ChooseRole(unit_of_work=units, revocations=revocations, steps=role_steps),
         confirm_reset=ConfirmReset(
             unit_of_work=units,
             passwords=adapters.passwords,

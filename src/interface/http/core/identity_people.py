@@ -158,7 +158,7 @@ class MeController(Controller):
         status_code=201,
     )
     async def choose_role(
-        self, data: JSONBody[ChooseRoleBody], caller: Wired[Caller], choose_role: Wired[ChooseRole]
+        self, data: JSONBody[ChooseRoleBody], caller: Wired[Caller], choose_role: Wired[ChooseRole[Any]]
     ) -> Response[RolesReply]:
         """Take on a role; 200 when it is held already."""
         grants, is_new = await choose_role(caller.account_id, data.role)
@@ -344,7 +344,7 @@ class AdministrationController(Controller):
         request: AnyRequest,
         id: FromPath[UUID],
         data: JSONBody[AdminPatchBody],
-        administer_user: Wired[AdministerUser],
+        administer_user: Wired[AdministerUser[Any]],
     ) -> UserBody:
         """Change a person's primary role, suspend or reinstate, or vouch for the address."""
         sent = set_fields(data)

@@ -29,6 +29,7 @@ TAGS: Mapping[str, str] = {
     "assignments": "Tasks and the work on them: posting, claiming, submitting.",
     "subscriptions": "Plans with which writers claim tasks.",
     "reputation": "Points and badges.",
+    "gigs": "Services in their categories, the workers who do them, and orders.",
     "wallet": "What a person has, has earned, and where it went.",
     "payments": "Money coming in, and the callbacks of providers.",
     "withdrawals": "Money going out.",
