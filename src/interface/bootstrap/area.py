@@ -3,11 +3,13 @@
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import time, timedelta
+from typing import Any
 
 from litestar.types import ControllerRouterHandler
 
 from application.core.files.ports import FilePurpose
 from application.core.kernel.ports import EventHandler
+from application.core.payments.refund_ports import RefundPurpose
 from domain.core.kernel.events import Event
 from domain.core.operations.schedule import Schedule
 from interface.bootstrap.background import Loop
@@ -24,7 +26,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Work that the clock starts: every so often, or daily at a time of the business day.
+    """Work that the clock starts: every so often, or daily or weekly at a time of the business day.
 
     `run` does a bounded batch and returns how many things it handled; a full batch is run again at once.
     """
@@ -33,12 +35,14 @@ class Job:
     run: Callable[[int], Awaitable[int]]
     every: timedelta | None = None
     daily_at: time | None = None
+    weekday: int | None = None
+    """The one day of the week for `daily_at`: 1 is Monday, 7 Sunday."""
     batch_max: int = 200
 
     @property
     def schedule(self) -> Schedule:
         """When the clock starts it."""
-        return Schedule(self.every, self.daily_at)
+        return Schedule(self.every, self.daily_at, self.weekday)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,7 @@ class Area:
     subscriptions: tuple[Subscription, ...] = ()
     jobs: tuple[Job, ...] = ()
     file_purposes: tuple[FilePurpose, ...] = ()
+    refund_purposes: tuple[RefundPurpose[Any], ...] = ()
     loops: tuple[Loop, ...] = ()
     """What runs in every process that answers requests, as long as it does."""
 
