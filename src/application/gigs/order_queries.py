@@ -13,7 +13,7 @@ from domain.core.kernel.money import Money
 from domain.gigs.matching import Candidate
 from domain.gigs.offering import OfferingId
 from domain.gigs.order import OrderId
-from domain.gigs.transitions import OrderStatus, Stage
+from domain.gigs.transitions import STATUS_BY_STAGE, OrderStatus, Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,11 @@ class OrderView:
     steps: tuple[StepView, ...]
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def status(self) -> OrderStatus:
+        """The documented word of the stage."""
+        return STATUS_BY_STAGE[self.stage]
 
 
 class OrderScope(StrEnum):
