@@ -82,6 +82,7 @@ class Reconcile:
             amount=one.amount,
             sent_after=one.sent_at - CLOCKS_DIFFER,
             sent_before=one.sent_at + LONGEST_SEND,
+            attempt_id=one.attempt_id,
         )
         try:
             found = await gateway.search(window)

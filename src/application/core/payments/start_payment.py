@@ -26,7 +26,7 @@ from domain.core.ledger.accounts import AccountRef
 from domain.core.ledger.transfer import Posting, TransferKind
 from domain.core.payments.card import check_typed
 from domain.core.payments.fx import FxQuote
-from domain.core.payments.gateway import Capabilities, Card, Collection
+from domain.core.payments.gateway import Capabilities, Card, Collection, key_of_attempt
 from domain.core.payments.intent import (
     WAITING,
     WALLET_PURPOSE,
@@ -407,5 +407,5 @@ def collection_of(intent: PaymentIntent, attempt: PaymentAttempt) -> Collection:
         description=intent.purpose.replace("_", " ").capitalize(),
         method=attempt.method,
         phone=attempt.phone,
-        idempotency_key=f"attempt:{attempt.id}",
+        idempotency_key=key_of_attempt(attempt.id),
     )

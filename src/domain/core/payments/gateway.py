@@ -92,6 +92,8 @@ class Capabilities:
     """Whether it lists its movements, so that both books can be compared."""
     takes_cards: bool = False
     """Whether card fields may reach it (rule payments.no_card_data_kept)."""
+    charges_again: bool = False
+    """Whether it charges a second time without the payer: by the token of a card, or from an account he connected."""
     checks_after: tuple[timedelta, ...] = PROMPT_CHECKS_AFTER
     """When it is asked what became of an attempt, counted from its sending."""
 
@@ -114,6 +116,11 @@ class CardKept:
     brand: str
     last4: str
     token: str = field(repr=False)
+
+
+def key_of_attempt(attempt_id: UUID) -> str:
+    """Return the key under which an attempt is sent, the same however often."""
+    return f"attempt:{attempt_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +182,8 @@ class Search:
     amount: Money
     sent_after: datetime
     sent_before: datetime
+    attempt_id: UUID | None = None
+    """Our attempt, for a provider that can be asked by the key it was sent under."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
