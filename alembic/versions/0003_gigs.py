@@ -126,6 +126,99 @@ def upgrade() -> None:
         postgresql_where="is_active",
     )
     op.create_table(
+        "gigs_orders",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("client_id", sa.Uuid(), nullable=False),
+        sa.Column("offering_id", sa.Uuid(), nullable=False),
+        sa.Column("service", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("scheduled_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("visit_s", sa.Integer(), nullable=False),
+        sa.Column("quantity", sa.Integer(), nullable=False),
+        sa.Column("unit_price", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("stage", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("pay_by", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("intent_id", sa.Uuid(), nullable=True),
+        sa.Column("paid_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("fill_by", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancel_cutoff_s", sa.BigInteger(), nullable=True),
+        sa.Column("late_refund_percent", sa.SmallInteger(), nullable=True),
+        sa.Column("worker_id", sa.Uuid(), nullable=True),
+        sa.Column("offer_id", sa.Uuid(), nullable=True),
+        sa.Column("offered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("answer_by", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("offer_reasons", sa.Text(), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("accept_by", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("change_rounds", sa.Integer(), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("archived_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("earning", sa.BigInteger(), nullable=True),
+        sa.Column("fee_basis_points", sa.Integer(), nullable=True),
+        sa.Column("steps", sa.Integer(), nullable=False),
+        sa.CheckConstraint("(stage = 'offered') = (offer_id IS NOT NULL)", name=op.f("ck_gigs_orders_offer")),
+        sa.CheckConstraint(
+            "(status IN ('completed', 'canceled')) = (ended_at IS NOT NULL)", name=op.f("ck_gigs_orders_end")
+        ),
+        sa.CheckConstraint(
+            "status <> 'in_progress' OR worker_id IS NOT NULL", name=op.f("ck_gigs_orders_somebody_works")
+        ),
+        sa.CheckConstraint("ends_at > scheduled_at", name=op.f("ck_gigs_orders_ends_at")),
+        sa.CheckConstraint("quantity BETWEEN 1 AND 1000", name=op.f("ck_gigs_orders_quantity")),
+        sa.CheckConstraint("unit_price >= 0", name=op.f("ck_gigs_orders_unit_price")),
+        sa.CheckConstraint("worker_id <> client_id", name=op.f("ck_gigs_orders_nobody_serves_himself")),
+        sa.ForeignKeyConstraint(["offering_id"], ["offerings.id"], name="fk_gigs_orders_offering"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_gigs_orders")),
+    )
+    op.create_index(
+        "ix_gigs_orders_busy", "gigs_orders", ["worker_id", "id"], unique=False, postgresql_where="ended_at IS NULL"
+    )
+    op.create_index("ix_gigs_orders_client", "gigs_orders", ["client_id", "id"], unique=False)
+    op.create_index(
+        "ix_gigs_orders_delivered", "gigs_orders", ["accept_by"], unique=False, postgresql_where="stage = 'delivered'"
+    )
+    op.create_index(
+        "ix_gigs_orders_ended",
+        "gigs_orders",
+        ["ended_at"],
+        unique=False,
+        postgresql_where="ended_at IS NOT NULL AND archived_at IS NULL",
+    )
+    op.create_index(
+        "ix_gigs_orders_idle",
+        "gigs_orders",
+        ["worker_id", "ended_at"],
+        unique=False,
+        postgresql_where="ended_at IS NOT NULL",
+    )
+    op.create_index(
+        "ix_gigs_orders_listed", "gigs_orders", ["id"], unique=False, postgresql_where="archived_at IS NULL"
+    )
+    op.create_index(
+        "ix_gigs_orders_open", "gigs_orders", ["offering_id", "id"], unique=False, postgresql_where="status = 'paid'"
+    )
+    op.create_index("ix_gigs_orders_status", "gigs_orders", ["status", "id"], unique=False)
+    op.create_index(
+        "ix_gigs_orders_unfilled", "gigs_orders", ["fill_by"], unique=False, postgresql_where="status = 'paid'"
+    )
+    op.create_index(
+        "ix_gigs_orders_unpaid", "gigs_orders", ["pay_by"], unique=False, postgresql_where="status = 'pending'"
+    )
+    op.create_index(
+        "ix_gigs_orders_visits", "gigs_orders", ["scheduled_at"], unique=False, postgresql_where="stage = 'assigned'"
+    )
+    op.create_index(
+        "ix_gigs_orders_waiting", "gigs_orders", ["paid_at", "id"], unique=False, postgresql_where="status = 'paid'"
+    )
+    op.create_index("ix_gigs_orders_worker", "gigs_orders", ["worker_id", "id"], unique=False)
+    op.create_table(
         "payment_refunds",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("intent_id", sa.Uuid(), nullable=False),
@@ -180,6 +273,36 @@ def upgrade() -> None:
     op.create_index(
         "ix_worker_specializations_offering", "worker_specializations", ["offering_id", "account_id"], unique=False
     )
+    op.create_table(
+        "gigs_job_offers",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("order_id", sa.Uuid(), nullable=False),
+        sa.Column("worker_id", sa.Uuid(), nullable=False),
+        sa.Column("offered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("answer_by", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reasons", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name=op.f("ck_gigs_job_offers_outcome")),
+        sa.ForeignKeyConstraint(["order_id"], ["gigs_orders.id"], name="fk_gigs_job_offers_order"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_gigs_job_offers")),
+    )
+    op.create_index("ix_gigs_job_offers_order", "gigs_job_offers", ["order_id", "worker_id"], unique=False)
+    op.create_index(
+        "uq_gigs_job_offers_open", "gigs_job_offers", ["order_id"], unique=True, postgresql_where="ended_at IS NULL"
+    )
+    op.create_table(
+        "gigs_order_events",
+        sa.Column("order_id", sa.Uuid(), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("from_stage", sa.Text(), nullable=True),
+        sa.Column("stage", sa.Text(), nullable=False),
+        sa.Column("comment", sa.Text(), nullable=False),
+        sa.Column("created_by", sa.Uuid(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["order_id"], ["gigs_orders.id"], name="fk_gigs_order_events_order"),
+        sa.PrimaryKeyConstraint("order_id", "sequence", name="pk_gigs_order_events"),
+    )
     op.create_index(
         "ix_accounts_worker_names",
         "accounts",
@@ -192,6 +315,7 @@ def upgrade() -> None:
         postgresql_using="gin",
         postgresql_where="roles @> ARRAY['worker'::text]",
     )
+    op.add_column("earnings_holds", sa.Column("taken_back", sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("gateway_events", sa.Column("path", sa.Text(), server_default="", nullable=False))
     op.add_column("payment_attempts", sa.Column("next_url", sa.Text(), nullable=True))
     op.add_column("payment_attempts", sa.Column("fee", sa.BigInteger(), nullable=True))
@@ -200,6 +324,7 @@ def upgrade() -> None:
     op.add_column("payment_attempts", sa.Column("card_token", sa.Text(), nullable=True))
     op.add_column("payment_attempts", sa.Column("told_paid_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("payment_intents", sa.Column("attempts_max", sa.Integer(), nullable=True))
+    op.add_column("payment_intents", sa.Column("refunded", sa.BigInteger(), server_default="0", nullable=False))
     op.create_index("ix_payment_intents_subject", "payment_intents", ["subject", "id"], unique=False)
     # ### end Alembic commands ###
 
@@ -207,6 +332,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
     op.drop_index("ix_payment_intents_subject", table_name="payment_intents")
+    op.drop_column("payment_intents", "refunded")
     op.drop_column("payment_intents", "attempts_max")
     op.drop_column("payment_attempts", "told_paid_at")
     op.drop_column("payment_attempts", "card_token")
@@ -215,12 +341,17 @@ def downgrade() -> None:
     op.drop_column("payment_attempts", "fee")
     op.drop_column("payment_attempts", "next_url")
     op.drop_column("gateway_events", "path")
+    op.drop_column("earnings_holds", "taken_back")
     op.drop_index(
         "ix_accounts_worker_names",
         table_name="accounts",
         postgresql_using="gin",
         postgresql_where="roles @> ARRAY['worker'::text]",
     )
+    op.drop_table("gigs_order_events")
+    op.drop_index("uq_gigs_job_offers_open", table_name="gigs_job_offers", postgresql_where="ended_at IS NULL")
+    op.drop_index("ix_gigs_job_offers_order", table_name="gigs_job_offers")
+    op.drop_table("gigs_job_offers")
     op.drop_index("ix_worker_specializations_offering", table_name="worker_specializations")
     op.drop_table("worker_specializations")
     op.drop_index("ix_payment_refunds_intent", table_name="payment_refunds")
@@ -230,6 +361,24 @@ def downgrade() -> None:
     )
     op.drop_index("ix_payment_refunds_attempt", table_name="payment_refunds")
     op.drop_table("payment_refunds")
+    op.drop_index("ix_gigs_orders_worker", table_name="gigs_orders")
+    op.drop_index("ix_gigs_orders_waiting", table_name="gigs_orders", postgresql_where="status = 'paid'")
+    op.drop_index("ix_gigs_orders_visits", table_name="gigs_orders", postgresql_where="stage = 'assigned'")
+    op.drop_index("ix_gigs_orders_unpaid", table_name="gigs_orders", postgresql_where="status = 'pending'")
+    op.drop_index("ix_gigs_orders_unfilled", table_name="gigs_orders", postgresql_where="status = 'paid'")
+    op.drop_index("ix_gigs_orders_status", table_name="gigs_orders")
+    op.drop_index("ix_gigs_orders_open", table_name="gigs_orders", postgresql_where="status = 'paid'")
+    op.drop_index("ix_gigs_orders_listed", table_name="gigs_orders", postgresql_where="archived_at IS NULL")
+    op.drop_index("ix_gigs_orders_idle", table_name="gigs_orders", postgresql_where="ended_at IS NOT NULL")
+    op.drop_index(
+        "ix_gigs_orders_ended",
+        table_name="gigs_orders",
+        postgresql_where="ended_at IS NOT NULL AND archived_at IS NULL",
+    )
+    op.drop_index("ix_gigs_orders_delivered", table_name="gigs_orders", postgresql_where="stage = 'delivered'")
+    op.drop_index("ix_gigs_orders_client", table_name="gigs_orders")
+    op.drop_index("ix_gigs_orders_busy", table_name="gigs_orders", postgresql_where="ended_at IS NULL")
+    op.drop_table("gigs_orders")
     op.drop_index("ix_offerings_words", table_name="offerings", postgresql_using="gin", postgresql_where="is_active")
     op.drop_index("ix_offerings_price", table_name="offerings", postgresql_where="is_active")
     op.drop_index("ix_offerings_owner", table_name="offerings")

@@ -37,9 +37,12 @@ from application.core.payments.ports import (
     PaymentsUnitOfWork,
 )
 from application.core.payments.queries import DailyFiguresWriter, PaymentQueries
+from application.core.payments.refund_ports import RefundPurposes
 from application.core.payments.simulation import PaymentSimulator
 from application.core.payments.withdrawal_ports import WithdrawalQueries, WithdrawalsUnitOfWork
 from application.core.reputation.ports import RatingQueries
+from application.gigs.order_ports import OrdersUnitOfWork
+from application.gigs.order_queries import OrderQueries
 from application.gigs.ports import GigsUnitOfWork
 from application.gigs.queries import GigsQueries
 from infrastructure.local.mail_catcher import MailCatcher
@@ -51,6 +54,8 @@ class Adapters:
     assignments_units: Callable[[], AssignmentsUnitOfWork]
     gigs_queries: GigsQueries
     gigs_units: Callable[[], GigsUnitOfWork]
+    order_queries: OrderQueries
+    orders_units: Callable[[], OrdersUnitOfWork]
     task_audience: TaskAudience
     writers: Writers
     rating_queries: RatingQueries
@@ -85,6 +90,8 @@ class Adapters:
     payment_simulator: PaymentSimulator | None
     """None in production."""
     payments_units: Callable[[], PaymentsUnitOfWork]
+    refund_purposes: RefundPurposes = field(default_factory=RefundPurposes)
+    """Whose payments can be refunded; `build` fills it."""
     soko_callbacks: CallbackReader
     operations_queries: OperationsQueries
     operations_units: Callable[[], OperationsUnitOfWork]

@@ -8,8 +8,8 @@ from application.core.identity.authenticate import Authenticate
 from application.core.operations.ports import Timetable
 from interface.bootstrap.adapters import Adapters
 from interface.bootstrap.area import Area, Job, Subscription, SubscriptionList
-from interface.bootstrap.background import Loop
 from interface.bootstrap.assignments import assignments_area
+from interface.bootstrap.background import Loop
 from interface.bootstrap.core.audit import audit_area
 from interface.bootstrap.core.files import files_area
 from interface.bootstrap.core.identity import identity_area
@@ -84,4 +84,5 @@ def build(adapters: Adapters, subscriptions: SubscriptionList) -> Server:
     timetable.fill({job.name: job.schedule for job in server.jobs})
     subscriptions.fill(server.subscriptions)
     adapters.file_purposes.fill([one for area in server.areas for one in area.file_purposes])
+    adapters.refund_purposes.fill([one for area in server.areas for one in area.refund_purposes])
     return server

@@ -6,6 +6,8 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
 
 from application.core.kernel.ports import Clock
 from application.core.payments.gateway import CallbackMalformed, SignatureInvalid
@@ -68,6 +70,40 @@ class BookedMovement:
     """Notices still owed."""
 
 
+class RefundEnding(StrEnum):
+    """How a refund ends."""
+
+    PAID = "paid"
+    REFUSED = "refused"
+    PENDING = "pending"
+    FAILED = "failed"
+    """What was pending is not paid after all."""
+    ANSWER_LOST = "answer_lost"
+    """It is paid, and nobody hears of it."""
+    CUT_OFF = "cut_off"
+    """It never arrives, and nobody hears of that either."""
+
+
+@dataclass(slots=True)
+class BookedRefund:
+    """One refund in the provider's books."""
+
+    id: str
+    refund_id: UUID
+    amount: Money
+    ending: RefundEnding = RefundEnding.PAID
+
+    @property
+    def answer(self) -> Answer:
+        """What the provider says of it now."""
+        outcome = {
+            RefundEnding.PENDING: Outcome.PENDING,
+            RefundEnding.FAILED: Outcome.FAILED,
+        }.get(self.ending, Outcome.SUCCEEDED)
+        code = "BANK_SENT_IT_BACK" if outcome is Outcome.FAILED else None
+        return Answer(outcome=outcome, references=ProviderReferences(self.id), amount=self.amount, code=code)
+
+
 @dataclass(slots=True)
 class InMemoryPaymentGateway:
     """A provider that keeps books, ends payments by phone or script, and signs its notices."""
@@ -81,6 +117,13 @@ class InMemoryPaymentGateway:
     collections: list[BookedMovement] = field(default_factory=list)
     payouts: list[BookedMovement] = field(default_factory=list)
     scripts: dict[str, SimulatedOutcome] = field(default_factory=dict)
+    can_refund: bool = False
+    honours_keys: bool = False
+    refund_ending: RefundEnding = RefundEnding.PAID
+    """How the next refunds end."""
+    refunds: dict[str, BookedRefund] = field(default_factory=dict)
+    """By our key: whoever sends one twice gets the same refund."""
+    refund_calls: int = 0
 
     @property
     def capabilities(self) -> Capabilities:
@@ -90,9 +133,9 @@ class InMemoryPaymentGateway:
             amount_min_minor=10_00,
             amount_max_minor=150_000_00,
             needs_phone=True,
-            can_refund=False,
+            can_refund=self.can_refund,
             can_pay_out=self.can_pay_out,
-            has_native_idempotency=False,
+            has_native_idempotency=self.honours_keys,
             can_search=True,
             amount_in_callback_required=True,
         )
@@ -133,10 +176,39 @@ class InMemoryPaymentGateway:
         )
 
     async def refund(self, repayment: Repayment) -> Answer:
-        return Answer(outcome=Outcome.FAILED, references=repayment.payment, code="REFUND_UNSUPPORTED")
+        assert self.can_refund, "see capabilities"
+        assert any(one.id == repayment.payment.transaction_id for one in self.collections), "a payment of ours"
+        self.refund_calls += 1
+        if not self.is_reachable:
+            return Answer(outcome=Outcome.FAILED, did_not_leave=True, code="GATEWAY_UNAVAILABLE")
+        known = self.refunds.get(repayment.idempotency_key) if self.honours_keys else None
+        if known is None:
+            known = BookedRefund(f"RF{len(self.refunds) + 1:06}", repayment.refund_id, repayment.amount)
+            known.ending = self.refund_ending
+            if known.ending is RefundEnding.REFUSED:
+                return Answer(outcome=Outcome.FAILED, code="REFUND_REFUSED")
+            if known.ending is not RefundEnding.CUT_OFF:
+                self.refunds[repayment.idempotency_key] = known
+            if known.ending in {RefundEnding.ANSWER_LOST, RefundEnding.CUT_OFF}:
+                return Answer(outcome=Outcome.UNKNOWN, authority=Authority.HINT, code="NO_ANSWER_FROM_GATEWAY")
+        return known.answer
 
     async def query_refund(self, references: ProviderReferences) -> Answer:
-        return Answer(outcome=Outcome.UNKNOWN, references=references, code="REFUND_UNSUPPORTED")
+        for one in self.refunds.values():
+            if references.transaction_id == one.id:
+                return one.answer
+        return Answer(outcome=Outcome.UNKNOWN, references=references, authority=Authority.HINT, code="NOT_FOUND")
+
+    def refund_notice(self, booked: BookedRefund, **changed: object) -> tuple[bytes, dict[str, str]]:
+        """Return a signed notice of how a refund stands, as it is or with changed fields."""
+        fields = {
+            "kind": EventKind.REFUND.value,
+            "refund": booked.id,
+            "outcome": booked.answer.outcome.value,
+            "minor": booked.amount.minor,
+            **changed,
+        }
+        return self.signed(json.dumps(fields).encode())
 
     async def pay_out(self, payout: Payout) -> Answer:
         assert self.can_pay_out, "see capabilities"
@@ -198,10 +270,11 @@ class InMemoryPaymentGateway:
         is_understood = fields.get("outcome") in words
         minor = fields.get("minor")
         return GatewayNotice(
-            kind=EventKind.PAYMENT,
+            kind=EventKind(fields.get("kind", "payment")),
             outcome=Outcome(fields["outcome"]) if is_understood else Outcome.UNKNOWN,
             references=ProviderReferences(fields.get("id"), None, fields.get("receipt")),
             our_reference=fields.get("reference"),
+            refund_reference=fields.get("refund"),
             amount=Money(minor) if type(minor) is int and minor > 0 else None,
             phone=fields.get("phone"),
             code=fields.get("code"),

@@ -19,6 +19,7 @@ from domain.core.payments.intent import (
     ProviderReferenceReused,
     PushInFlight,
 )
+from domain.core.payments.refund import Refund, RefundNotFound
 
 
 class Tables(Protocol):
@@ -164,6 +165,29 @@ class InMemoryCases:
             raise NotFound
         found: PaymentCase = self._cases[case_id]
         return found
+
+
+class InMemoryRefunds:
+    """Refunds by id; a provider's name for one belongs to it alone."""
+
+    def __init__(self, unit_of_work: Tables) -> None:
+        self._refunds = unit_of_work.table("payment_refunds")
+        unit_of_work.at_commit(self._refuse_seconds)
+
+    def add(self, refund: Refund) -> None:
+        assert refund.id not in self._refunds
+        self._refunds[refund.id] = refund
+
+    async def get(self, refund_id: UUID) -> Refund:
+        if refund_id not in self._refunds:
+            raise RefundNotFound
+        found: Refund = self._refunds[refund_id]
+        return found
+
+    def _refuse_seconds(self) -> None:
+        names = [(one.gateway, one.reference) for one in self._refunds.values() if one.reference is not None]
+        if len(names) != len(set(names)):
+            raise ProviderReferenceReused
 
 
 class OneGateway:

@@ -12,6 +12,9 @@ from application.core.payments.queries import (
     DailyFigures,
     DueAttempt,
     DueEvent,
+    DueRefund,
+    PaymentDetail,
+    PaymentFilter,
     PaymentView,
     UnservedPayment,
 )
@@ -19,6 +22,7 @@ from domain.core.kernel.errors import Unavailable
 from domain.core.kernel.ids import IntentId
 from domain.core.payments.case import CaseKind, PaymentCase
 from domain.core.payments.intent import WAITING, AttemptStatus, IntentStatus, PaymentAttempt, PaymentIntent
+from domain.core.payments.refund import Refund
 from tests.fakes.core.payments import StoredCallback
 from tests.fakes.core.store import InMemoryStore
 
@@ -69,6 +73,51 @@ class InMemoryPaymentQueries:
                     created_at=intent.created_at,
                 )
         return None
+
+    async def payment(self, intent_id: IntentId) -> PaymentDetail | None:
+        return next((PaymentDetail.of(one) for one in self._intents() if one.id == intent_id), None)
+
+    async def payments(self, page: Page, wanted: PaymentFilter) -> Listing[PaymentDetail]:
+        assert page.cursor is None, "pages are the business of the database's own tests"
+        found = [
+            PaymentDetail.of(one)
+            for one in self._intents()
+            if wanted.payer in {None, one.payer}
+            and wanted.purpose in {None, one.purpose}
+            and wanted.subject in {None, one.subject}
+            and (wanted.stages is None or one.stage in wanted.stages)
+        ]
+        return Listing(sorted(found, key=lambda view: view.id, reverse=True)[: page.limit])
+
+    async def due_refunds(self, now: datetime, limit: int) -> Sequence[DueRefund]:
+        due = [one for one in self._refunds() if one.next_check_at is not None and one.next_check_at <= now]
+        return [self._due_refund(one) for one in sorted(due, key=lambda one: str(one.next_check_at))[:limit]]
+
+    async def refund_named(self, gateway: str, refund_id: UUID | None, reference: str | None) -> DueRefund | None:
+        for one in self._refunds():
+            is_meant = one.id == refund_id if refund_id is not None else reference in {one.reference} - {None}
+            if one.gateway == gateway and is_meant:
+                return self._due_refund(one)
+        return None
+
+    def _refunds(self) -> Iterable[Refund]:
+        return self._store.tables["payment_refunds"].values()
+
+    def _due_refund(self, refund: Refund) -> DueRefund:
+        intent = next(one for one in self._intents() if one.id == refund.intent_id)
+        assert refund.gateway is not None
+        return DueRefund(
+            refund_id=refund.id,
+            intent_id=intent.id,
+            purpose=intent.purpose,
+            subject=intent.subject,
+            gateway=refund.gateway,
+            reference=refund.reference,
+            amount=refund.amount,
+            reason=refund.reason,
+            requested_at=refund.requested_at,
+            payment=intent.attempt(refund.attempt_id).references,
+        )
 
     async def cases(self, page: Page, *, kind: CaseKind | None, is_open: bool | None) -> Listing[CaseView]:
         assert page.cursor is None, "pages are the business of the database's own tests"

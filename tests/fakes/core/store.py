@@ -19,7 +19,7 @@ from tests.fakes.core.files import InMemoryFiles
 from tests.fakes.core.identity import InMemoryAccounts, InMemoryBlocks, InMemoryCodes, InMemorySignIns
 from tests.fakes.core.ledger import InMemoryEarningsHolds, InMemoryLedger
 from tests.fakes.core.notifications import InMemoryMails, InMemoryNotices, InMemoryPreferences
-from tests.fakes.core.payments import InMemoryCases, InMemoryGatewayEvents, InMemoryIntents
+from tests.fakes.core.payments import InMemoryCases, InMemoryGatewayEvents, InMemoryIntents, InMemoryRefunds
 from tests.fakes.core.ratings import InMemoryRatings
 from tests.fakes.core.reviews import InMemoryReviews
 from tests.fakes.core.system import FixedClock, SequentialIds
@@ -225,6 +225,10 @@ class InMemoryCoreUnitOfWork:
     @cached_property
     def reviews(self) -> InMemoryReviews:
         return InMemoryReviews(self)
+
+    @cached_property
+    def refunds(self) -> InMemoryRefunds:
+        return InMemoryRefunds(self)
 
     @cached_property
     def ratings(self) -> InMemoryRatings:

@@ -3,7 +3,8 @@
 - A success moves money once, whatever the shape, order or number of deliveries (callback.effect_once).
 - What names no payment of ours is parked and matched again for `payments.parked_event_life`, then it is a case,
   and money that surely arrived is booked to suspense (callback.unknown_is_parked).
-- What is no news of a payment, or not understood, is stored and otherwise left alone (callback.status_words).
+- News of a refund settles it once, as an answer does (refunds.parked_while_pending).
+- What is news of neither, or not understood, is stored and otherwise left alone (callback.status_words).
 """
 
 from collections.abc import Callable
@@ -14,14 +15,17 @@ from uuid import UUID
 
 from application.core.kernel.ports import Clock, IdSource, Policies
 from application.core.payments.ports import PaymentsUnitOfWork
+from application.core.payments.queries import PaymentQueries
 from application.core.payments.record_answer import record
+from application.core.payments.settle_refund import SettleRefund
 from domain.core.kernel.ids import TransferId
 from domain.core.ledger.accounts import AccountRef
 from domain.core.ledger.transfer import Posting, Transfer, TransferKind
 from domain.core.payments.case import CaseKind, PaymentCase
-from domain.core.payments.gateway import EventKind, GatewayNotice, Outcome
+from domain.core.payments.gateway import Authority, EventKind, GatewayNotice, Outcome
 from domain.core.payments.intent import PaymentAttempt, PaymentIntent, ProviderReferenceReused, is_reference
 from domain.core.payments.policies import PARKED_EVENT_LIFE
+from domain.core.payments.refund import RefundEvidence, RefundTurn
 from domain.core.payments.settlement import Evidence, Settle, Trust, Verdict
 
 REMATCH_EVERY: Final = timedelta(minutes=1)
@@ -33,6 +37,14 @@ NAMES_NO_AMOUNT: Final = frozenset({"soko"})
 
 PROCESSED, REPEATED, ACCEPTED = "processed", "already processed", "accepted"
 REPLY_BY_VERDICT: Final = {Verdict.APPLIED: PROCESSED, Verdict.REPEATED: REPEATED, Verdict.HELD: ACCEPTED}
+REPLY_BY_TURN: Final = {
+    RefundTurn.NOTHING: REPEATED,
+    RefundTurn.WAITS: ACCEPTED,
+    RefundTurn.REFUSED: PROCESSED,
+    RefundTurn.PAID: PROCESSED,
+    RefundTurn.FELL_BACK: PROCESSED,
+    RefundTurn.CONTRADICTED: ACCEPTED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +53,8 @@ class ApplyEvent:
     clock: Clock
     ids: IdSource
     policies: Policies
+    payment_queries: PaymentQueries
+    settle_refund: SettleRefund
 
     async def __call__(self, event_id: UUID, sender: str, notice: GatewayNotice, *, received_at: datetime) -> str:
         """Return `processed`, `already processed` or `accepted`."""
@@ -54,6 +68,8 @@ class ApplyEvent:
 
     async def _apply(self, event_id: UUID, sender: str, notice: GatewayNotice, received_at: datetime) -> str:
         now = self.clock.now()
+        if notice.kind is EventKind.REFUND and notice.is_understood:
+            return await self._apply_refund(event_id, sender, notice, received_at)
         async with self.unit_of_work() as uow:
             if notice.kind is not EventKind.PAYMENT or not (notice.is_understood or notice.is_contradictory):
                 uow.gateway_events.close(event_id, "stored", attempt_id=None)
@@ -83,6 +99,27 @@ class ApplyEvent:
             await uow.commit()
         return reply
 
+    async def _apply_refund(self, event_id: UUID, sender: str, notice: GatewayNotice, received_at: datetime) -> str:
+        due = await self.payment_queries.refund_named(sender, notice.refund_id, notice.refund_reference)
+        if due is None:  # not ours, or its name is not known here yet
+            async with self.unit_of_work() as uow:
+                await self._park(uow, event_id, sender, notice, received_at)
+                await uow.commit()
+            return ACCEPTED
+        is_hint = notice.is_hint or notice.is_contradictory or not notice.is_signed
+        evidence = RefundEvidence(
+            outcome=notice.outcome,
+            authority=Authority.HINT if is_hint else Authority.DEFINITIVE,
+            reference=None if is_hint else notice.refund_reference,
+            code=notice.code,
+            message=notice.message,
+        )
+        cases: tuple[CaseKind, ...] = ()
+        if notice.currency_code is not None or notice.amount not in {None, due.amount}:
+            evidence, cases = RefundEvidence(outcome=Outcome.UNKNOWN), (CaseKind.AMOUNT_DIFFERS,)
+        settled = await self.settle_refund(due, evidence, cases=cases, event=event_id)
+        return REPLY_BY_TURN[settled.turn]
+
     async def _park(
         self, uow: PaymentsUnitOfWork, event_id: UUID, sender: str, notice: GatewayNotice, received_at: datetime
     ) -> None:
@@ -110,6 +147,7 @@ class ApplyEvent:
     ) -> PaymentCase:
         has_arrived = (
             kind is CaseKind.UNKNOWN_REFERENCE
+            and notice.kind is EventKind.PAYMENT
             and notice.outcome is Outcome.SUCCEEDED
             and sender not in NAMES_NO_AMOUNT  # such a sender tells of money, and holds none
         )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 from uuid import UUID
 
 from application.core.kernel.ports import Listing, Page
@@ -11,7 +11,7 @@ from domain.core.kernel.ids import AccountId, IntentId
 from domain.core.kernel.money import Money
 from domain.core.payments.case import CaseKind
 from domain.core.payments.gateway import ProviderReferences
-from domain.core.payments.intent import AttemptStatus
+from domain.core.payments.intent import AttemptStatus, IntentStatus, PaymentAttempt, PaymentIntent, stage_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,117 @@ class PaymentView:
     code: str | None
     message: str | None
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptView:
+    """One try to pay."""
+
+    id: UUID
+    method: str
+    status: AttemptStatus
+    code: str | None
+    transaction_id: str | None
+    created_at: datetime
+    sent_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, attempt: PaymentAttempt) -> Self:
+        """Return an attempt as it stands."""
+        return cls(
+            id=attempt.id,
+            method=attempt.method,
+            status=attempt.status,
+            code=attempt.code,
+            transaction_id=attempt.transaction_id,
+            created_at=attempt.created_at,
+            sent_at=attempt.sent_at,
+            finished_at=attempt.finished_at,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentDetail:
+    """A payment with its attempts, as its payer and administrators see it."""
+
+    id: IntentId
+    payer: AccountId
+    purpose: str
+    subject: UUID
+    amount: Money
+    refunded: Money
+    status: IntentStatus
+    attempts: Sequence[AttemptView]
+    """The first to the last; never empty."""
+    attempts_max: int | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, intent: PaymentIntent) -> Self:
+        """Return a payment as it stands."""
+        return cls(
+            id=intent.id,
+            payer=intent.payer,
+            purpose=intent.purpose,
+            subject=intent.subject,
+            amount=intent.amount,
+            refunded=intent.refunded,
+            status=intent.status,
+            attempts=[AttemptView.of(one) for one in intent.attempts],
+            attempts_max=intent.attempts_max,
+            created_at=intent.created_at,
+        )
+
+    @property
+    def telling(self) -> AttemptView:
+        """The attempt that says how the payment stands: a paid one, else the last."""
+        paid = [one for one in self.attempts if one.status is AttemptStatus.SUCCEEDED]
+        return (paid or list(self.attempts))[-1]
+
+    @property
+    def stage(self) -> str:
+        """The word for the whole payment."""
+        return stage_of(self.status, self.telling.status, amount=self.amount, refunded=self.refunded)
+
+    @property
+    def attempts_left(self) -> int | None:
+        """How often it may still be tried; what provably did not leave is no try. None: without a limit."""
+        if self.attempts_max is None:
+            return None
+        return max(0, self.attempts_max - sum(one.sent_at is not None for one in self.attempts))
+
+    @property
+    def completed_at(self) -> datetime | None:
+        """When the money arrived."""
+        return self.telling.finished_at if self.telling.status is AttemptStatus.SUCCEEDED else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentFilter:
+    """Which payments a list shows; what is None shows all."""
+
+    payer: AccountId | None = None
+    purpose: str | None = None
+    subject: UUID | None = None
+    stages: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueRefund:
+    """A refund that is about to be settled: which it is, and what to lock first."""
+
+    refund_id: UUID
+    intent_id: IntentId
+    purpose: str
+    subject: UUID
+    gateway: str
+    reference: str | None
+    amount: Money
+    reason: str | None
+    requested_at: datetime
+    payment: ProviderReferences
+    """The provider's names for the payment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +229,20 @@ class PaymentQueries(Protocol):
     """Reads of payments. Promises: one round trip each, always bounded, oldest first where a job asks."""
 
     async def find(self, reference: str) -> PaymentView | None: ...
+
+    async def payment(self, intent_id: IntentId) -> PaymentDetail | None: ...
+
+    async def payments(self, page: Page, wanted: PaymentFilter) -> Listing[PaymentDetail]:
+        """Return a page of payments, the newest first."""
+        ...
+
+    async def due_refunds(self, now: datetime, limit: int) -> Sequence[DueRefund]:
+        """Return the refunds whose next question is due."""
+        ...
+
+    async def refund_named(self, gateway: str, refund_id: UUID | None, reference: str | None) -> DueRefund | None:
+        """Return the refund of a gateway that its provider names, by our id, else by its own name."""
+        ...
 
     async def cases(self, page: Page, *, kind: CaseKind | None, is_open: bool | None) -> Listing[CaseView]: ...
 

@@ -17,6 +17,7 @@ from application.core.kernel.ports import Clock, IdSource
 from application.core.payments.gateway import PaymentGateway
 from application.core.payments.ports import Gateways, PaymentsUnitOfWork
 from application.core.payments.queries import DueAttempt, PaymentQueries
+from application.core.payments.reconcile_refunds import ReconcileRefunds
 from application.core.payments.record_answer import RecordAnswer
 from domain.core.kernel.errors import DomainError, Unavailable
 from domain.core.payments.case import CaseKind
@@ -32,6 +33,7 @@ NONE_FOUND_AFTER: Final = timedelta(minutes=30)
 UNDECIDED_AFTER: Final = timedelta(hours=24)
 
 _UNKNOWN: Final = Answer(outcome=Outcome.UNKNOWN, authority=Authority.HINT)
+_NEVER_ARRIVED: Final = Answer(outcome=Outcome.FAILED, code="NEVER_ARRIVED")
 _log = logging.getLogger("soko.payments")
 
 
@@ -42,9 +44,10 @@ class Reconcile:
     gateways: Gateways
     clock: Clock
     ids: IdSource
+    refunds: ReconcileRefunds
 
     async def __call__(self, batch_max: int) -> int:
-        """Ask about what is due; one that cannot be recorded now stays due and does not stop the rest."""
+        """Ask about what is due, refunds too; one that cannot be recorded now stays due and does not stop the rest."""
         due = await self.payment_queries.due_checks(self.clock.now(), batch_max)
         record = RecordAnswer(unit_of_work=self.unit_of_work, clock=self.clock, ids=self.ids)
         handled = 0
@@ -56,7 +59,7 @@ class Reconcile:
                 handled += 1
             except DomainError:
                 _log.exception("attempt_not_reconciled", extra={"attempt_id": str(one.attempt_id)})
-        return handled
+        return handled + await self.refunds(batch_max)
 
     async def _ask(self, one: DueAttempt) -> tuple[Answer, Sequence[CaseKind]]:
         gateway = self.gateways.by_name(one.gateway)
@@ -90,9 +93,16 @@ class Reconcile:
             return _UNKNOWN, False
         ids = [answer.references.transaction_id for answer in found if answer.references.transaction_id is not None]
         taken = await self.payment_queries.known_transactions(gateway.name, ids)
-        free = [answer for answer in found if answer.references.transaction_id not in {None, *taken}]
+        free = [answer for answer in found if _is_named(answer) and answer.references.transaction_id not in taken]
         if len(free) > 1:
             return None, False
+        if not found and gateway.capabilities.search_is_exact:
+            return _NEVER_ARRIVED, True
         if not free or free[0].authority is not Authority.DEFINITIVE:
             return _UNKNOWN, False
         return free[0], True
+
+
+def _is_named(answer: Answer) -> bool:
+    """Tell whether it can be asked about further: by a transaction, or by the page on which the payer pays."""
+    return answer.references.transaction_id is not None or answer.references.checkout_id is not None

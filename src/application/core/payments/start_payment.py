@@ -407,5 +407,7 @@ def collection_of(intent: PaymentIntent, attempt: PaymentAttempt) -> Collection:
         description=intent.purpose.replace("_", " ").capitalize(),
         method=attempt.method,
         phone=attempt.phone,
+        started_at=attempt.created_at,
+        pay_until=intent.expires_at,
         idempotency_key=key_of_attempt(attempt.id),
     )

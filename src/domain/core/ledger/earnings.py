@@ -82,6 +82,29 @@ class EarningsHold:
     created_at: datetime
     is_frozen: bool = False
     released_at: datetime | None = None
+    taken_back_minor: int = 0
+    """How much of the amount a refund took while it waited, in minor units."""
+
+    @property
+    def waiting(self) -> Money:
+        """What will still reach the wallet."""
+        return Money(0 if self.released_at else self.amount.minor - self.taken_back_minor, self.amount.currency)
+
+    def take_back(self, amount: Money, now: datetime) -> None:
+        """Have a refund take some of what waits; the waiting time ends where nothing is left."""
+        assert 0 < amount.minor <= self.waiting.minor, "more than waits cannot be taken"
+        self.taken_back_minor += amount.minor
+        if self.taken_back_minor == self.amount.minor:
+            self.released_at = now
+
+    def give_back(self, amount: Money) -> bool:
+        """Take back in what a refund took, where it can still wait; False where the rest was released meanwhile."""
+        assert 0 < amount.minor <= self.taken_back_minor, "no more than was taken comes back"
+        if self.released_at is not None and self.taken_back_minor < self.amount.minor:
+            return False
+        self.released_at = None
+        self.taken_back_minor -= amount.minor
+        return True
 
     def freeze(self) -> None:
         """Keep the earnings beyond their time, until `thaw`. Raises EarningsReleased."""
@@ -102,13 +125,13 @@ class EarningsHold:
     def release(self, *, id: TransferId, owed: Money, now: datetime) -> Transfer:
         """End the waiting time and return the transfer to the wallet."""
         assert self.is_due(now), "released too early, or twice"
-        self.released_at = now
+        waiting, self.released_at = self.waiting, now
         return Transfer(
             id=id,
             reference=f"earnings:{self.id}:release",
             kind=TransferKind.EARNING,
             area=self.area,
             subject=self.subject,
-            legs=reach_wallet(source=AccountRef.pending(self.payee), payee=self.payee, amount=self.amount, owed=owed),
+            legs=reach_wallet(source=AccountRef.pending(self.payee), payee=self.payee, amount=waiting, owed=owed),
             posted_at=now,
         )

@@ -1,7 +1,7 @@
 """Payments: what one payer owes for one purpose, and the tries to collect it."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,9 +13,16 @@ from domain.core.kernel.ids import AccountId, IntentId
 from domain.core.kernel.money import Money
 from domain.core.ledger.accounts import AccountRef
 from domain.core.ledger.transfer import TransferKind
-from domain.core.payments.events import PaymentFailed
+from domain.core.payments.events import PaymentFailed, PaymentRefunded
 from domain.core.payments.fx import FxQuote
 from domain.core.payments.gateway import PROMPT_CHECKS_AFTER, CardKept, Outcome, ProviderReferences
+from domain.core.payments.refund import (
+    NotRefundable,
+    Refund,
+    RefundDestination,
+    RefundExceedsPayment,
+    RefundStatus,
+)
 
 WALLET_PURPOSE: Final = "WALLET"
 """The purpose of a top-up; it is served by the credit itself."""
@@ -118,6 +125,8 @@ class PaymentAttempt:
     received: Money | None = None
     went_to_wallet: bool = False
     next_check_at: datetime | None = None
+    told_paid_at: datetime | None = None
+    """When somebody who signs nothing first said that it was paid; the provider's answer has to agree."""
     is_retry: bool = False
     """Whether we started it by ourselves after a soft failure."""
     fee: Money | None = None
@@ -125,8 +134,6 @@ class PaymentAttempt:
     card: CardKept | None = None
 
     @property
-    told_paid_at: datetime | None = None
-    """When somebody who signs nothing first said that it was paid; the provider's answer has to agree."""
     def is_in_flight(self) -> bool:
         """Whether it may still end by itself or by staff."""
         return self.status in IN_FLIGHT
@@ -220,6 +227,19 @@ class PaymentIntent:
     attempts_max: int | None = None
     """How many attempts the purpose allows, ours included; None: it sets no limit."""
     attempts: list[PaymentAttempt] = field(default_factory=list)
+    refunded_minor: int = 0
+    """What went back to the payer or is on its way, in minor units."""
+
+    @property
+    def refunded(self) -> Money:
+        """What went back to the payer or is on its way."""
+        return Money(self.refunded_minor, self.amount.currency)
+
+    @property
+    def left_to_refund(self) -> Money:
+        """What was paid and not refunded."""
+        paid = self.amount if self.status is IntentStatus.SUCCEEDED else Money.zero(self.amount.currency)
+        return paid - self.refunded
 
     @property
     def is_open(self) -> bool:
@@ -251,7 +271,7 @@ class PaymentIntent:
     @property
     def stage(self) -> str:
         """The word for the whole payment."""
-        return stage_of(self.status, self.latest.status)
+        return stage_of(self.status, self.latest.status, amount=self.amount, refunded=self.refunded)
 
     def start_attempt(
         self,
@@ -339,6 +359,79 @@ class PaymentIntent:
         if self.expires_at <= now and self.in_flight is None:
             self.expire(now)
 
+    @property
+    def paid_attempt(self) -> PaymentAttempt:
+        """The attempt whose money served the purpose. Raises NotRefundable where there is none."""
+        paid = [one for one in self.attempts if one.status is AttemptStatus.SUCCEEDED and not one.went_to_wallet]
+        if self.status is not IntentStatus.SUCCEEDED or not paid:
+            raise NotRefundable
+        return paid[0]
+
+    def start_refund(
+        self,
+        amount: Money | None,
+        *,
+        id: UUID,
+        gateway: str | None,
+        by: AccountId | None,
+        reason: str | None,
+        now: datetime,
+    ) -> Refund:
+        """Give back a part of it, or all that is left, through a gateway or (None) to the payer's wallet.
+
+        Raises NotRefundable where it was not paid, and RefundExceedsPayment (rule refunds.never_more_than_paid).
+        """
+        attempt, left = self.paid_attempt, self.left_to_refund
+        amount = amount or left
+        if amount.currency != left.currency or not 0 < amount.minor <= left.minor:
+            raise RefundExceedsPayment(left=left.text, currency=left.currency)
+        self.refunded_minor += amount.minor
+        return Refund(
+            id=id,
+            intent_id=self.id,
+            attempt_id=attempt.id,
+            payer=self.payer,
+            amount=amount,
+            reason=reason,
+            requested_by=by,
+            requested_at=now,
+            destination=RefundDestination.WALLET if gateway is None else RefundDestination.ORIGINAL,
+            gateway=gateway,
+            next_check_at=None if gateway is None else now + SENDING_MAX,
+        )
+
+    def refund_to_wallet(
+        self, amount: Money | None, *, id: UUID, by: AccountId | None, reason: str | None, now: datetime
+    ) -> tuple[Refund, PaymentRefunded]:
+        """Have a part of it, or all that is left, back in the payer's wallet because its subject was closed.
+
+        The subject's own transaction posts the money to the wallet, stores the refund and records the fact.
+        Raises NotRefundable, RefundExceedsPayment.
+        """
+        refund = self.start_refund(amount, id=id, gateway=None, by=by, reason=reason, now=now)
+        refund.status, refund.ended_at = RefundStatus.SUCCEEDED, now
+        refund.take_effect(now)
+        return refund, self.refunded_fact(refund)
+
+    def forget_refund(self, refund: Refund) -> None:
+        """Have a refund that was refused at once not count."""
+        assert refund.status is RefundStatus.FAILED
+        self.refunded_minor -= refund.amount.minor
+
+    def refunded_fact(self, refund: Refund) -> PaymentRefunded:
+        """Return the fact that money of a refund has gone back."""
+        return PaymentRefunded(
+            intent_id=self.id,
+            attempt_id=refund.attempt_id,
+            reference=self.reference,
+            payer=self.payer,
+            purpose=self.purpose,
+            subject=self.subject,
+            amount_minor=refund.amount.minor,
+            currency=refund.amount.currency,
+            to_wallet=refund.destination is RefundDestination.WALLET,
+        )
+
     def mark_served(self, now: datetime) -> None:
         """Say that the purpose took effect (rule payments.processed_means_served)."""
         self.served_at = self.served_at or now
@@ -351,9 +444,15 @@ STATUS_BY_OUTCOME: Final = {
 }
 
 
+def stage_of(
+    intent: IntentStatus, attempt: AttemptStatus, *, amount: Money | None = None, refunded: Money | None = None
+) -> str:
+    """Return the public word for a payment from the states of the intent and of its telling attempt.
 
-def stage_of(intent: IntentStatus, attempt: AttemptStatus) -> str:
-    """Return the public word for a payment from the states of the intent and of its telling attempt."""
+    Without what was refunded it is the word for the attempt alone.
+    """
+    if refunded is not None and refunded.minor > 0:
+        return "refunded" if refunded == amount else "partially_refunded"
     if attempt in {AttemptStatus.SUCCEEDED, AttemptStatus.REVIEW}:
         return str(attempt)
     if intent is IntentStatus.CANCELED:
@@ -387,3 +486,20 @@ def status_word(stage: str) -> str:
             return "SUCCESS"
         case _:
             return "FAILED"
+
+
+PAYMENT_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "pending": ("created",),
+    "processing": ("pending", "unknown", "review"),
+    "completed": ("succeeded",),
+    "failed": ("failed", "cancelled", "expired"),
+    "canceled": ("canceled",),
+    "partially_refunded": ("partially_refunded",),
+    "refunded": ("refunded",),
+}
+"""The stages behind each word that the list of payments speaks (the dialect of orders)."""
+
+
+def payment_word(stage: str) -> str:
+    """Return the word of the list of payments for a stage."""
+    return next(word for word, stages in PAYMENT_WORDS.items() if stage in stages)

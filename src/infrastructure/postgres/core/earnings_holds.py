@@ -38,12 +38,14 @@ _ADD = Statement(
 )
 _SET = Statement(
     text(
-        "UPDATE earnings_holds AS h SET is_frozen = w.is_frozen, released_at = w.released_at"
-        " FROM unnest(:ids, :frozen, :release_times) AS w(id, is_frozen, released_at) WHERE h.id = w.id"
+        "UPDATE earnings_holds AS h SET is_frozen = w.is_frozen, released_at = w.released_at,"
+        " taken_back = w.taken_back FROM unnest(:ids, :frozen, :release_times, :taken)"
+        " AS w(id, is_frozen, released_at, taken_back) WHERE h.id = w.id"
     ).bindparams(
         bindparam("ids", type_=ARRAY(UUID)),
         bindparam("frozen", type_=ARRAY(Boolean)),
         bindparam("release_times", type_=ARRAY(INSTANT)),
+        bindparam("taken", type_=ARRAY(BIGINT)),
     )
 )
 _FIND = Statement(
@@ -121,6 +123,7 @@ class PostgresEarningsHolds:
                 ids=[hold.id for hold in changed],
                 frozen=[hold.is_frozen for hold in changed],
                 release_times=[hold.released_at for hold in changed],
+                taken=[hold.taken_back_minor for hold in changed],
             )
 
 
@@ -135,4 +138,5 @@ def _hold(row: asyncpg.Record) -> EarningsHold:
         created_at=row["created_at"],
         is_frozen=row["is_frozen"],
         released_at=row["released_at"],
+        taken_back_minor=row["taken_back"],
     )

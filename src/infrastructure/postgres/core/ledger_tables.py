@@ -80,6 +80,7 @@ earnings_holds = Table(
     Column("is_frozen", Boolean, nullable=False, server_default="false"),
     Column("released_at", INSTANT),
     Column("created_at", INSTANT, nullable=False),
+    Column("taken_back", BIGINT, nullable=False, server_default="0"),
     CheckConstraint("amount > 0", name="amount"),
     UniqueConstraint("subject", "payee_id", name="uq_earnings_holds_subject_payee"),
     Index("ix_earnings_holds_due", "available_at", postgresql_where="released_at IS NULL AND NOT is_frozen"),

@@ -74,7 +74,9 @@ def _locked(where: str, **types: Any) -> Statement:
 
 _ADD_INTENT = Statement(insert(payment_intents))
 _ADD_ATTEMPT = Statement(insert(payment_attempts))
-_SAVE_INTENT = _update(payment_intents, *(payment_intents.c[name] for name in ("status", "closed_at", "served_at")))
+_SAVE_INTENT = _update(
+    payment_intents, *(payment_intents.c[name] for name in ("status", "closed_at", "served_at", "refunded"))
+)
 _SAVE_ATTEMPT = _update(
     payment_attempts,
     *(
@@ -346,6 +348,7 @@ def _intent(rows: Sequence[asyncpg.Record]) -> PaymentIntent:
         closed_at=row["closed_at"],
         served_at=row["served_at"],
         attempts_max=row["attempts_max"],
+        refunded_minor=row["refunded"],
         attempts=[_attempt(each) for each in rows],
     )
 
@@ -401,6 +404,7 @@ def _intent_row(intent: PaymentIntent) -> Mapping[str, object]:
         "closed_at": intent.closed_at,
         "served_at": intent.served_at,
         "attempts_max": intent.attempts_max,
+        "refunded": intent.refunded_minor,
     }
 
 

@@ -3,17 +3,23 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from itertools import combinations
 
 import asyncpg
-from sqlalchemy import ARRAY, Date, bindparam, case, func, select, text
+from sqlalchemy import ARRAY, Date, and_, bindparam, case, func, or_, select, text, true
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from application.core.kernel.ports import Listing, Page
 from application.core.payments.queries import (
+    AttemptView,
     CaseView,
     CollectedMovement,
     DailyFigures,
     DueAttempt,
     DueEvent,
+    DueRefund,
+    PaymentDetail,
+    PaymentFilter,
     PaymentView,
     UnservedPayment,
 )
@@ -29,6 +35,7 @@ from infrastructure.postgres.core.payments_tables import (
     payment_cases,
     payment_daily_figures,
     payment_intents,
+    payment_refunds,
 )
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.keyset import KeysetList
@@ -40,7 +47,7 @@ _i, _a, _c = payment_intents.c, payment_attempts.c, payment_cases.c
 _FIND = Statement(
     select(
         _i.reference, _i.payer_id, _i.amount, _i.currency, _i.purpose, _i.status, _i.served_at, _i.created_at,
-        _a.status.label("attempt_status"), _a.code, _a.message,
+        _i.refunded, _a.status.label("attempt_status"), _a.code, _a.message,
     )
     .join(payment_attempts, _a.intent_id == _i.id)
     .where(_i.reference == bindparam("wanted"))
@@ -48,6 +55,81 @@ _FIND = Statement(
     .order_by(case((_a.status == "succeeded", 0), else_=1), _a.id.desc())
     .limit(1)
 )  # fmt: skip
+
+_shown = payment_attempts.alias("shown")
+_SHOWN_COLUMNS = ("id", "method", "status", "code", "transaction_id", "created_at", "sent_at", "finished_at")
+_DETAIL = select(
+    _i.id, _i.payer_id, _i.purpose, _i.subject, _i.amount, _i.currency, _i.refunded, _i.status, _i.attempts_max,
+    _i.created_at,
+    select(
+        func.jsonb_agg(
+            aggregate_order_by(
+                func.jsonb_build_object(*(part for name in _SHOWN_COLUMNS for part in (name, _shown.c[name]))),
+                _shown.c.id,
+            )
+        )
+    ).where(_shown.c.intent_id == _i.id).correlate(payment_intents).scalar_subquery().label("attempts"),
+)  # fmt: skip
+_PAYMENT = Statement(_DETAIL.where(_i.id == bindparam("wanted_id", type_=UUID)))
+
+_telling = (
+    select(_a.status)
+    .where(_a.intent_id == _i.id)
+    .order_by(case((_a.status == "succeeded", 0), else_=1), _a.id.desc())
+    .limit(1)
+    .correlate(payment_intents)
+    .lateral("telling")
+)
+_STAGE = case(  # what `stage_of` says
+    (_i.refunded == _i.amount, "refunded"),
+    (_i.refunded > 0, "partially_refunded"),
+    (or_(_telling.c.status == "succeeded", _telling.c.status == "review"), _telling.c.status),
+    (_i.status == "canceled", "canceled"),
+    (_telling.c.status == "sending", "created"),
+    else_=_telling.c.status,
+)
+_WANTED = {
+    "payer": _i.payer_id == bindparam("wanted_payer", type_=UUID),
+    "purpose": _i.purpose == bindparam("wanted_purpose", type_=TEXT),
+    "subject": _i.subject == bindparam("wanted_subject", type_=UUID),
+    "stages": func.any(bindparam("wanted_stages", type_=ARRAY(TEXT))) == _STAGE,
+}
+_PAYMENT_LISTS = {
+    names: KeysetList(
+        (_DETAIL.join(_telling, true()) if "stages" in names else _DETAIL).where(*(_WANTED[name] for name in names)),
+        _i.id,
+    )
+    for size in range(len(_WANTED) + 1)
+    for names in combinations(_WANTED, size)
+}
+"""By the filters that are given, so that each is planned for what it asks."""
+
+_r = payment_refunds.c
+_REFUND = (
+    select(
+        _r.id, _r.intent_id, _i.purpose, _i.subject, _r.gateway, _r.reference, _r.amount, _r.currency, _r.reason,
+        _r.requested_at, _a.transaction_id, _a.checkout_id, _a.receipt,
+    )
+    .join(payment_intents, _i.id == _r.intent_id)
+    .join(payment_attempts, _a.id == _r.attempt_id)
+)  # fmt: skip
+_DUE_REFUNDS = Statement(
+    _REFUND.where(_r.next_check_at <= bindparam("now", type_=INSTANT))
+    .order_by(_r.next_check_at)
+    .limit(bindparam("limit_rows", type_=BIGINT))
+)
+_REFUND_NAMED = Statement(
+    _REFUND.where(
+        _r.gateway == bindparam("wanted_gateway", type_=TEXT),
+        or_(
+            _r.id == bindparam("wanted_id", type_=UUID),
+            and_(
+                bindparam("wanted_id", type_=UUID).is_(None),
+                _r.reference == bindparam("wanted_reference", type_=TEXT),
+            ),
+        ),
+    ).limit(1)
+)
 
 _CASES = select(payment_cases, _i.reference).outerjoin(payment_intents, _i.id == _c.intent_id)
 _CASE = Statement(_CASES.where(_c.id == bindparam("case_id")))
@@ -213,12 +295,47 @@ class PostgresPaymentQueries:
             payer=AccountId(row["payer_id"]),
             amount=Money(row["amount"], row["currency"]),
             purpose=row["purpose"],
-            stage=stage_of(IntentStatus(row["status"]), AttemptStatus(row["attempt_status"])),
+            stage=stage_of(
+                IntentStatus(row["status"]),
+                AttemptStatus(row["attempt_status"]),
+                amount=Money(row["amount"], row["currency"]),
+                refunded=Money(row["refunded"], row["currency"]),
+            ),
             processed=row["served_at"] is not None,
             code=row["code"],
             message=row["message"],
             created_at=row["created_at"],
         )
+
+    async def payment(self, intent_id: IntentId) -> PaymentDetail | None:
+        """Return a payment with its attempts."""
+        async with self._database.connection() as connection:
+            row = await _PAYMENT.fetch_row(connection, wanted_id=intent_id)
+        return None if row is None else _detail(row)
+
+    async def payments(self, page: Page, wanted: PaymentFilter) -> Listing[PaymentDetail]:
+        """Return a page of payments, the newest first."""
+        values = {
+            "payer": wanted.payer, "purpose": wanted.purpose, "subject": wanted.subject,
+            "stages": None if wanted.stages is None else list(wanted.stages),
+        }  # fmt: skip
+        names = tuple(name for name in _WANTED if values[name] is not None)
+        given = {f"wanted_{name}": values[name] for name in names}
+        async with self._database.connection() as connection:
+            return await _PAYMENT_LISTS[names].fetch(connection, page, _detail, **given)
+
+    async def due_refunds(self, now: datetime, limit: int) -> Sequence[DueRefund]:
+        """Return the refunds whose next question is due."""
+        async with self._database.connection() as connection:
+            return [_due_refund(row) for row in await _DUE_REFUNDS.fetch(connection, now=now, limit_rows=limit)]
+
+    async def refund_named(self, gateway: str, refund_id: uuid.UUID | None, reference: str | None) -> DueRefund | None:
+        """Return the refund of a gateway that its provider names."""
+        async with self._database.connection() as connection:
+            row = await _REFUND_NAMED.fetch_row(
+                connection, wanted_gateway=gateway, wanted_id=refund_id, wanted_reference=reference
+            )
+        return None if row is None else _due_refund(row)
 
     async def cases(self, page: Page, *, kind: CaseKind | None, is_open: bool | None) -> Listing[CaseView]:
         """Return a page of cases, the newest first."""
@@ -332,6 +449,52 @@ class PostgresPaymentQueries:
         """Store the figures of the day in place of earlier ones; return how many rows there are."""
         async with self._database.connection() as connection:
             return len(await _COUNT_DAY.fetch(connection, day=day, since=since, until=until, now=now))
+
+
+def _detail(row: asyncpg.Record) -> PaymentDetail:
+    return PaymentDetail(
+        id=IntentId(row["id"]),
+        payer=AccountId(row["payer_id"]),
+        purpose=row["purpose"],
+        subject=row["subject"],
+        amount=Money(row["amount"], row["currency"]),
+        refunded=Money(row["refunded"], row["currency"]),
+        status=IntentStatus(row["status"]),
+        attempts=[
+            AttemptView(
+                id=uuid.UUID(one["id"]),
+                method=one["method"],
+                status=AttemptStatus(one["status"]),
+                code=one["code"],
+                transaction_id=one["transaction_id"],
+                created_at=datetime.fromisoformat(one["created_at"]),
+                sent_at=_instant(one["sent_at"]),
+                finished_at=_instant(one["finished_at"]),
+            )
+            for one in row["attempts"]
+        ],
+        attempts_max=row["attempts_max"],
+        created_at=row["created_at"],
+    )
+
+
+def _instant(of_json: str | None) -> datetime | None:
+    return None if of_json is None else datetime.fromisoformat(of_json)
+
+
+def _due_refund(row: asyncpg.Record) -> DueRefund:
+    return DueRefund(
+        refund_id=row["id"],
+        intent_id=IntentId(row["intent_id"]),
+        purpose=row["purpose"],
+        subject=row["subject"],
+        gateway=row["gateway"],
+        reference=row["reference"],
+        amount=Money(row["amount"], row["currency"]),
+        reason=row["reason"],
+        requested_at=row["requested_at"],
+        payment=ProviderReferences(row["transaction_id"], row["checkout_id"], row["receipt"]),
+    )
 
 
 def _due(row: asyncpg.Record) -> DueAttempt:

@@ -33,6 +33,7 @@ payment_intents = Table(
     Column("closed_at", INSTANT),
     Column("served_at", INSTANT),
     Column("attempts_max", Integer),  # NULL where the purpose sets no limit
+    Column("refunded", BIGINT, nullable=False, server_default="0"),  # with what is on its way
     UniqueConstraint("reference", name="uq_payment_intents_reference"),
     CheckConstraint("amount > 0", name="amount"),
     Index("uq_payment_intents_open", "payer_id", "purpose", "subject", unique=True, postgresql_where="status = 'open'"),

@@ -17,6 +17,7 @@ from infrastructure.postgres.core.identity import (
 from infrastructure.postgres.core.job_runs import JOB_REFUSALS, PostgresJobRequests
 from infrastructure.postgres.core.ledger import LEDGER_REFUSALS, PostgresLedger
 from infrastructure.postgres.core.notifications import PostgresMails, PostgresNotices, PostgresPreferences
+from infrastructure.postgres.core.outbox import PostgresDeadLetters
 from infrastructure.postgres.core.payments import (
     PAYMENT_REFUSALS,
     PostgresCases,
@@ -24,6 +25,7 @@ from infrastructure.postgres.core.payments import (
     PostgresIntents,
 )
 from infrastructure.postgres.core.policies import PostgresPolicyRows
+from infrastructure.postgres.core.refunds import REFUND_REFUSALS, PostgresRefunds
 from infrastructure.postgres.core.reputation import REPUTATION_REFUSALS, PostgresRatings
 from infrastructure.postgres.core.reputation_reviews import REVIEW_REFUSALS, PostgresReviews
 from infrastructure.postgres.core.withdrawals import PostgresWithdrawals
@@ -39,6 +41,7 @@ class PostgresCoreUnitOfWork(PostgresUnitOfWork):
         **JOB_REFUSALS,
         **LEDGER_REFUSALS,
         **PAYMENT_REFUSALS,
+        **REFUND_REFUSALS,
         **REPUTATION_REFUSALS,
         **REVIEW_REFUSALS,
     }
@@ -119,6 +122,11 @@ class PostgresCoreUnitOfWork(PostgresUnitOfWork):
         return PostgresJobRequests(self)
 
     @cached_property
+    def dead_letters(self) -> PostgresDeadLetters:
+        """Events that were given up."""
+        return PostgresDeadLetters(self)
+
+    @cached_property
     def policy_rows(self) -> PostgresPolicyRows:
         """Values of business settings."""
         return PostgresPolicyRows(self)
@@ -127,6 +135,11 @@ class PostgresCoreUnitOfWork(PostgresUnitOfWork):
     def ratings(self) -> PostgresRatings:
         """Points and badges."""
         return PostgresRatings(self)
+
+    @cached_property
+    def refunds(self) -> PostgresRefunds:
+        """Money on its way back."""
+        return PostgresRefunds(self)
 
     @cached_property
     def reviews(self) -> PostgresReviews:

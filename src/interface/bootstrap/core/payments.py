@@ -22,13 +22,19 @@ from application.core.payments.ports import (
 from application.core.payments.queries import DailyFiguresWriter, PaymentQueries
 from application.core.payments.receive_callback import ReceiveCallback, ReceiveCallbacks
 from application.core.payments.reconcile import Reconcile
+from application.core.payments.reconcile_refunds import ReconcileRefunds
+from application.core.payments.refund_payment import RefundPayment
+from application.core.payments.refund_ports import RefundPurposes
 from application.core.payments.resolve_case import ResolveCase
 from application.core.payments.retry_failed import RetryFailed
+from application.core.payments.see_payment import SeePayment
+from application.core.payments.settle_refund import SettleRefund
 from application.core.payments.simulation import PaymentSimulator
 from application.core.payments.start_payment import StartPayment
 from application.core.payments.top_up import TopUp
 from application.core.payments.watch_unserved import WatchUnserved
 from interface.bootstrap.area import Area, Job
+from interface.http.core.payment_list import PaymentController
 from interface.http.core.payments import CallbackController, TransactionController
 from interface.http.core.payments_admin import CaseController, ReportController, SimulatorController
 
@@ -70,6 +76,9 @@ class PaymentAdapters(Protocol):
     def randomness(self) -> Randomness: ...
 
     @property
+    def refund_purposes(self) -> RefundPurposes: ...
+
+    @property
     def soko_callbacks(self) -> CallbackReader: ...
 
 
@@ -78,7 +87,9 @@ class PaymentUseCases:
     payment_queries: PaymentQueries
     payment_simulator: PaymentSimulator | None
     payment_status: PaymentStatus
+    see_payment: SeePayment
     receive_callbacks: ReceiveCallbacks
+    refund_payment: RefundPayment
     resolve_case: ResolveCase
     start_payment: StartPayment
     top_up: TopUp
@@ -103,8 +114,14 @@ def senders_of(adapters: PaymentAdapters) -> tuple[CallbackReader, ...]:
 
 def payments_area(adapters: PaymentAdapters) -> Area:
     """Wire payments."""
+    settle_refund = SettleRefund(purposes=adapters.refund_purposes, clock=adapters.clock, ids=adapters.ids)
     apply_event = ApplyEvent(
-        unit_of_work=adapters.payments_units, clock=adapters.clock, ids=adapters.ids, policies=adapters.policies
+        unit_of_work=adapters.payments_units,
+        clock=adapters.clock,
+        ids=adapters.ids,
+        policies=adapters.policies,
+        payment_queries=adapters.payment_queries,
+        settle_refund=settle_refund,
     )
     start_payment = start_payment_of(adapters)
 
@@ -124,6 +141,15 @@ def payments_area(adapters: PaymentAdapters) -> Area:
             payment_simulator=adapters.payment_simulator,
             payment_status=PaymentStatus(payment_queries=adapters.payment_queries),
             receive_callbacks=ReceiveCallbacks({one.name: receiver(one) for one in senders_of(adapters)}),
+            refund_payment=RefundPayment(
+                payment_queries=adapters.payment_queries,
+                purposes=adapters.refund_purposes,
+                gateways=adapters.gateways,
+                settle=settle_refund,
+                clock=adapters.clock,
+                ids=adapters.ids,
+            ),
+            see_payment=SeePayment(payment_queries=adapters.payment_queries),
             resolve_case=ResolveCase(
                 unit_of_work=adapters.payments_units,
                 payment_queries=adapters.payment_queries,
@@ -141,25 +167,29 @@ def payments_area(adapters: PaymentAdapters) -> Area:
             ),
         ),
         controllers=(
+            PaymentController,
             TransactionController,
             CallbackController,
             CaseController,
             ReportController,
             *(() if adapters.payment_simulator is None else (SimulatorController,)),
         ),
-        jobs=_jobs(adapters, apply_event),
+        jobs=_jobs(adapters, apply_event, settle_refund),
     )
 
 
-def _jobs(adapters: PaymentAdapters, apply_event: ApplyEvent) -> tuple[Job, ...]:
+def _jobs(adapters: PaymentAdapters, apply_event: ApplyEvent, settle_refund: SettleRefund) -> tuple[Job, ...]:
     units, queries, clock = adapters.payments_units, adapters.payment_queries, adapters.clock
     gateways, ids, policies = adapters.gateways, adapters.ids, adapters.policies
     senders = {one.name: one for one in senders_of(adapters)}
+    refunds = ReconcileRefunds(payment_queries=queries, gateways=gateways, settle=settle_refund, clock=clock)
     return (
         Job(
             name="payments.reconcile",
             every=timedelta(seconds=30),
-            run=Reconcile(unit_of_work=units, payment_queries=queries, gateways=gateways, clock=clock, ids=ids),
+            run=Reconcile(
+                unit_of_work=units, payment_queries=queries, gateways=gateways, clock=clock, ids=ids, refunds=refunds
+            ),
         ),
         Job(
             name="payments.expire_attempts",

@@ -13,8 +13,12 @@ from application.core.payments.apply_events import ApplyEvents
 from application.core.payments.expire_attempts import ExpireAttempts
 from application.core.payments.receive_callback import CallbackReply, ReceiveCallback
 from application.core.payments.reconcile import Reconcile
+from application.core.payments.reconcile_refunds import ReconcileRefunds
+from application.core.payments.refund_payment import RefundPayment
+from application.core.payments.refund_ports import RefundPurpose, RefundPurposes
 from application.core.payments.resolve_case import ResolveCase, ResolveCaseCommand
 from application.core.payments.retry_failed import RetryFailed
+from application.core.payments.settle_refund import SettleRefund
 from application.core.payments.start_payment import PaymentRequest, PaymentState, StartPayment
 from domain.core.kernel.ids import AccountId
 from domain.core.kernel.money import Money
@@ -26,6 +30,7 @@ from tests.fakes.core.payment_gateway import InMemoryPaymentGateway
 from tests.fakes.core.payments import OneGateway, StoredCallback
 from tests.fakes.core.payments_queries import InMemoryCallbackInbox, InMemoryPaymentQueries
 from tests.fakes.core.policies import DefaultPolicies
+from tests.fakes.core.refunds import FixedDeals
 from tests.fakes.core.store import InMemoryStore
 from tests.fakes.core.system import FixedClock, SeededRandomness, SequentialIds
 
@@ -74,6 +79,8 @@ class Desk:
     receive: ReceiveCallback
     apply_events: ApplyEvents
     reconcile: Reconcile
+    deals: FixedDeals
+    refund: RefundPayment
     expire: ExpireAttempts
     retry: RetryFailed
     resolve_case: ResolveCase
@@ -154,7 +161,18 @@ def desk() -> Desk:
     gateway.store, gateway.committed = store, []
     gateways, policies, queries = OneGateway(gateway), DefaultPolicies(), InMemoryPaymentQueries(store)
     inbox, units = InMemoryCallbackInbox(store), store.unit_of_work
-    apply_event = ApplyEvent(unit_of_work=units, clock=clock, ids=ids, policies=policies)
+    deals = FixedDeals()
+    purposes = RefundPurposes(RefundPurpose(name="ORDER", subject=deals, units=units))
+    settle_refund = SettleRefund(purposes=purposes, clock=clock, ids=ids)
+    reconcile_refunds = ReconcileRefunds(payment_queries=queries, gateways=gateways, settle=settle_refund, clock=clock)
+    apply_event = ApplyEvent(
+        unit_of_work=units,
+        clock=clock,
+        ids=ids,
+        policies=policies,
+        payment_queries=queries,
+        settle_refund=settle_refund,
+    )
     return Desk(
         store=store,
         clock=clock,
@@ -176,7 +194,23 @@ def desk() -> Desk:
             apply_event=apply_event,
             clock=clock,
         ),
-        reconcile=Reconcile(unit_of_work=units, payment_queries=queries, gateways=gateways, clock=clock, ids=ids),
+        reconcile=Reconcile(
+            unit_of_work=units,
+            payment_queries=queries,
+            gateways=gateways,
+            clock=clock,
+            ids=ids,
+            refunds=reconcile_refunds,
+        ),
+        deals=deals,
+        refund=RefundPayment(
+            payment_queries=queries,
+            purposes=purposes,
+            gateways=gateways,
+            settle=settle_refund,
+            clock=clock,
+            ids=ids,
+        ),
         expire=ExpireAttempts(unit_of_work=units, payment_queries=queries, clock=clock, policies=policies),
         retry=RetryFailed(
             unit_of_work=units, payment_queries=queries, gateways=gateways, clock=clock, ids=ids, policies=policies
