@@ -88,6 +88,8 @@ class RecordAnswer:
                 attempt.climb(now, checks_after)
             if answer.authority is Authority.DEFINITIVE and answer.outcome is not Outcome.UNKNOWN:
                 await record(uow, self._settle(intent, attempt, answer))
+            if answer.outcome is Outcome.PENDING:  # a page whose address was lost is where the payer goes now
+                attempt.wait(answer.references, answer.next_action, answer.next_url)
             for kind in cases:
                 uow.cases.add(self._case(kind, intent, attempt, answer.references))
             await uow.commit()

@@ -88,6 +88,8 @@ class Capabilities:
     """Whether an attempt without a provider id can be searched by phone, amount and time."""
     amount_in_callback_required: bool
     """Whether a success without an amount is queried before it counts."""
+    search_is_exact: bool = False
+    """Whether a search finds every attempt that arrived, by our own id: none found means that none arrived."""
     has_statement: bool = True
     """Whether it lists its movements, so that both books can be compared."""
     takes_cards: bool = False
@@ -140,6 +142,10 @@ class Collection:
     return_url: str | None = None
     """Where the payer's browser goes when he has paid at the provider's."""
     cancel_url: str | None = None
+    started_at: datetime | None = None
+    """When the attempt was made; the same however often it is sent."""
+    pay_until: datetime | None = None
+    """When the payment closes, for a provider that can stop taking the money by then."""
     idempotency_key: str
 
 
