@@ -158,6 +158,9 @@ async def open_world(market: Market, owner: "asyncpg.Connection[asyncpg.Record]"
     case = await market.value("SELECT id::text FROM payment_cases LIMIT 1")
     assert case is not None
     world.things["case"] = {"admin": (None, case)}
+    event = await market.value("SELECT id FROM outbox_messages WHERE done_at IS NOT NULL ORDER BY id LIMIT 1")
+    await market.execute("UPDATE outbox_messages SET done_at = NULL, dead_at = now() WHERE id = $1", event)
+    world.things["dead_letter"] = {"admin": (None, str(event))}
     world.things["job"] = {"admin": (None, "assignments.expire_claims")}
     policies = (await market.get(admin, "/api/admin/policies")).json()["results"]
     world.things["policy"] = {"admin": (None, policies[0]["name"])}

@@ -9,6 +9,7 @@ from application.core.operations.clean_up import MESSAGE_LIFE
 from application.core.operations.health import NotHealthy
 from infrastructure.postgres.core.health import PostgresVitals, WorkerCheck
 from infrastructure.postgres.core.job_runs import PostgresJobRuns
+from infrastructure.postgres.core.outbox import PostgresOutbox
 from infrastructure.queue.jobs import JobRunner
 from tests.e2e.market import Market
 
@@ -77,6 +78,24 @@ async def test_an_unknown_job_is_refused_and_nothing_is_written(market: Market) 
     assert (reply.status_code, reply.json()["code"]) == (404, "operations.job_not_found")
     assert await market.value("SELECT count(*) FROM job_runs") == 0
     assert await market.value("SELECT count(*) FROM audit_entries WHERE action = 'RUN_JOB'") == 0
+
+
+async def test_an_event_that_was_given_up_is_shown_and_replayed_once(market: Market) -> None:
+    admin = await market.register("boss", "admin")
+    outbox = PostgresOutbox(market.database, market.clock)
+    message_id = await market.value("SELECT id FROM outbox_messages WHERE done_at IS NULL ORDER BY id LIMIT 1")
+    await outbox.bury(message_id, "no such row")
+    reply = await market.get(admin, "/api/admin/jobs")
+    [shown] = reply.json()["dead_letters"]
+    assert (shown["id"], shown["last_error"]) == (str(message_id), "no such row")
+    replayed = await market.post(admin, f"/api/admin/jobs/dead-letters/{message_id}/replay")
+    assert (replayed.status_code, replayed.json()) == (202, {"id": str(message_id)})
+    assert await outbox.dead(10) == []
+    [entry] = await market.rows("SELECT target, after FROM audit_entries WHERE action = 'REPLAY_EVENT'")
+    assert entry["target"] == f"message:{message_id}"
+    again = await market.post(admin, f"/api/admin/jobs/dead-letters/{message_id}/replay")
+    assert (again.status_code, again.json()["code"]) == (404, "operations.dead_letter_not_found")
+    assert await market.value("SELECT count(*) FROM audit_entries WHERE action = 'REPLAY_EVENT'") == 1
 
 
 async def test_only_administrators_see_or_change_anything(market: Market) -> None:

@@ -1,9 +1,10 @@
 """Show every job: its schedule, how its last run ended, and how far it is behind."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from application.core.kernel.ports import Clock
+from application.core.kernel.ports import Clock, DeadMessage
 from application.core.operations.ports import JobState, OperationsQueries, Timetable
 
 
@@ -21,6 +22,10 @@ class ListJobs:
     queries: OperationsQueries
     timetable: Timetable
     clock: Clock
+
+    async def dead_letters(self) -> Sequence[DeadMessage]:
+        """Return the events that were given up, the longest dead first, 500 at most."""
+        return await self.queries.dead_letters()
 
     async def __call__(self) -> list[JobView]:
         """Return all jobs in the order of their names."""

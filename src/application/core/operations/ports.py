@@ -1,12 +1,12 @@
 """What operating the market needs from outside: the rows of jobs and of business settings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, Self
 from uuid import UUID
 
-from application.core.kernel.ports import UnitOfWork
+from application.core.kernel.ports import DeadMessage, UnitOfWork
 from domain.core.kernel.ids import AccountId
 from domain.core.operations.schedule import JobNotFound, Schedule
 
@@ -27,7 +27,18 @@ class PolicyRows(Protocol):
         ...
 
 
+class DeadLetters(Protocol):
+    """Events that were given up, inside a transaction that does something about one."""
+
+    async def replay(self, message_id: UUID, *, now: datetime) -> DeadMessage | None:
+        """Make one due again and return what it was; None where there is none that is dead."""
+        ...
+
+
 class OperationsUnitOfWork(UnitOfWork, Protocol):
+    @property
+    def dead_letters(self) -> DeadLetters: ...
+
     @property
     def job_requests(self) -> JobRequests: ...
 
@@ -64,6 +75,10 @@ class OperationsQueries(Protocol):
 
     async def job_states(self) -> Mapping[str, JobState]:
         """Return the state of every job that ever ran, by name."""
+        ...
+
+    async def dead_letters(self) -> Sequence[DeadMessage]:
+        """Return the events that were given up, the longest dead first."""
         ...
 
     async def policy_rows(self) -> list[PolicyRow]:

@@ -7,12 +7,13 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Integer, bindparam, insert, null, text, update
 
-from application.core.kernel.ports import Clock, IdSource
+from application.core.kernel.ports import Clock, DeadMessage, IdSource
 from application.core.operations.ports import JobState, PolicyRow
 from domain.core.kernel.errors import DomainError
 from domain.core.kernel.ids import AccountId
 from domain.core.operations.schedule import RunDueAlready
 from infrastructure.postgres.core.kernel_tables import job_runs
+from infrastructure.postgres.core.outbox import dead_messages
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.statements import Statement, WriteBatch
 from infrastructure.postgres.tables import INSTANT, TEXT
@@ -179,6 +180,10 @@ class PostgresOperationsQueries:
             )
             for row in rows
         }
+
+    async def dead_letters(self) -> Sequence[DeadMessage]:
+        async with self._database.connection() as connection:
+            return await dead_messages(connection, _ROWS_MAX)
 
     async def policy_rows(self) -> list[PolicyRow]:
         async with self._database.connection() as connection:

@@ -10,9 +10,10 @@ from sqlalchemy import BigInteger, bindparam, func, null, select, text, update
 from application.core.kernel.ports import Clock, DeadMessage, Delivery
 from infrastructure.postgres.core.kernel_tables import outbox_messages
 from infrastructure.postgres.database import Database
-from infrastructure.postgres.statements import Statement
+from infrastructure.postgres.statements import Connection, Statement
 from infrastructure.postgres.tables import INSTANT, TEXT
 from infrastructure.postgres.tables import UUID as UUID_TYPE
+from infrastructure.postgres.unit_of_work import PostgresUnitOfWork
 
 LEASE = timedelta(seconds=20)
 """A message that was taken is not taken again for so long; a delivery that takes longer renews its lease."""
@@ -62,6 +63,11 @@ _DEAD = Statement(
     .order_by(_messages.dead_at, _messages.id)
     .limit(bindparam("rows_max", type_=BigInteger))
 )
+_DEAD_ONE = Statement(
+    select(_messages.id, _messages.event_name, _messages.subscriber, _messages.dead_at, _messages.last_error)
+    .where(_messages.id == bindparam("message_id", type_=UUID_TYPE), _messages.dead_at.is_not(None))
+    .with_for_update()
+)
 _STATE = Statement(
     text(
         "SELECT count(*) AS waiting, min(o.occurred_at) AS oldest,"
@@ -70,6 +76,26 @@ _STATE = Statement(
         " ORDER BY due_at, id LIMIT :rows_max) AS o"
     ).bindparams(bindparam("rows_max", type_=BigInteger))
 )
+
+
+class PostgresDeadLetters:
+    """Events that were given up, in a unit of work."""
+
+    def __init__(self, unit_of_work: PostgresUnitOfWork) -> None:
+        self._unit = unit_of_work
+
+    async def replay(self, message_id: UUID, *, now: datetime) -> DeadMessage | None:
+        """Make one due again and return what it was."""
+        row = await _DEAD_ONE.fetch_row(self._unit.connection, message_id=message_id)
+        if row is None:
+            return None
+        await _REPLAY.fetch_value(self._unit.connection, message_id=message_id, now=now)
+        return DeadMessage(**row)
+
+
+async def dead_messages(connection: Connection, rows_max: int) -> list[DeadMessage]:
+    """Return the messages that were given up, the longest dead first."""
+    return [DeadMessage(**row) for row in await _DEAD.fetch(connection, rows_max=rows_max)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +168,7 @@ class PostgresOutbox:
     async def dead(self, rows_max: int) -> list[DeadMessage]:
         """Return the messages that were given up, the longest dead first."""
         async with self._database.connection() as connection:
-            return [DeadMessage(**row) for row in await _DEAD.fetch(connection, rows_max=rows_max)]
+            return await dead_messages(connection, rows_max)
 
     async def replay(self, message_id: UUID) -> bool:
         """Make a message that was given up due again, and tell whether there was one."""

@@ -13,6 +13,7 @@ from application.core.operations.health import ReadHealth, Vitals
 from application.core.operations.list_jobs import ListJobs
 from application.core.operations.list_policies import ListPolicies
 from application.core.operations.ports import Timetable
+from application.core.operations.replay_event import ReplayEvent
 from application.core.operations.run_job import RunJob
 from domain.core.kernel.policies import Policy
 from domain.core.operations.settings import AnyPolicy, PolicyRegister
@@ -26,6 +27,7 @@ SOURCE = Path(__file__).resolve().parents[3]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationsUseCases:
+    replay_event: ReplayEvent
     run_job: RunJob
     list_jobs: ListJobs
     change_policy: ChangePolicy
@@ -45,6 +47,7 @@ def operations_area(adapters: Adapters, timetable: Timetable) -> Area:
     return Area(
         name="operations",
         use_cases=OperationsUseCases(
+            replay_event=ReplayEvent(unit_of_work=units, clock=adapters.clock),
             run_job=RunJob(unit_of_work=units, timetable=timetable, clock=adapters.clock, ids=adapters.ids),
             list_jobs=ListJobs(queries=queries, timetable=timetable, clock=adapters.clock),
             change_policy=ChangePolicy(

@@ -10,10 +10,12 @@ from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 from msgspec import Meta, Struct
 
 from application.core.identity.authenticate import Caller
+from application.core.kernel.ports import DeadMessage
 from application.core.operations.change_policy import ChangePolicy, ChangePolicyCommand
 from application.core.operations.list_jobs import JobView, ListJobs
 from application.core.operations.list_policies import ListPolicies, PolicyView
 from application.core.operations.ports import PolicyRow
+from application.core.operations.replay_event import ReplayEvent
 from application.core.operations.run_job import RunJob
 from interface.http.caller import is_admin
 from interface.http.wired import Wired
@@ -49,10 +51,32 @@ class JobBody(Struct, frozen=True):
         )
 
 
+class DeadLetterBody(Struct, frozen=True):
+    """An event that was given up: what was to be told to whom, and what went wrong last."""
+
+    id: UUID
+    event: str
+    subscriber: str
+    dead_at: datetime
+    last_error: str | None
+
+    @classmethod
+    def of(cls, message: DeadMessage) -> "DeadLetterBody":
+        """Write an event that was given up."""
+        return cls(message.id, message.event_name, message.subscriber, message.dead_at, message.last_error)
+
+
 class JobList(Struct, frozen=True):
-    """Every job there is."""
+    """Every job there is, and the events that were given up, the longest dead first."""
 
     results: list[JobBody]
+    dead_letters: list[DeadLetterBody]
+
+
+class ReplayBody(Struct, frozen=True):
+    """The event that is due again."""
+
+    id: UUID
 
 
 class RunBody(Struct, frozen=True):
@@ -117,8 +141,9 @@ class JobController(Controller):
 
     @get("/", operation_id="listJobs", status_code=HTTP_200_OK)
     async def list_all(self, list_jobs: Wired[ListJobs]) -> JobList:
-        """List the jobs and how they fare."""
-        return JobList([JobBody.of(job) for job in await list_jobs()])
+        """List the jobs and how they fare, and what could not be delivered."""
+        jobs, dead = await list_jobs(), await list_jobs.dead_letters()
+        return JobList([JobBody.of(job) for job in jobs], [DeadLetterBody.of(message) for message in dead])
 
     @post(
         "/{name:str}/run",
@@ -134,6 +159,18 @@ class JobController(Controller):
     ) -> RunBody:
         """Have a job run now."""
         return RunBody(await run_job(caller, name))
+
+
+    @post(
+        "/dead-letters/{message_id:uuid}/replay",
+        operation_id="replayDeadLetter",
+        refuses=("operations.dead_letter_not_found",),
+        status_code=HTTP_202_ACCEPTED,
+    )
+    async def replay(self, message_id: FromPath[UUID], replay_event: Wired[ReplayEvent]) -> ReplayBody:
+        """Have an event that was given up delivered after all."""
+        await replay_event(message_id)
+        return ReplayBody(message_id)
 
 
 class PolicyController(Controller):
