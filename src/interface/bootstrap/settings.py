@@ -54,6 +54,9 @@ class Settings:
     lipana_payouts: bool = setting("SOKO_LIPANA_PAYOUTS", False, "Pay withdrawals out through Lipana")
     callback_secret: str = setting("SOKO_CALLBACK_SECRET", "", "Signs /api/payments/callback; empty: off", secret=True)
     simulator_port: int = setting("SOKO_SIMULATOR_PORT", 0, "Port of the M-Pesa simulator; 0: any free one")
+    simulated_cards: str = setting(
+        "SOKO_SIMULATED_CARDS", "auto", "Card, Payme and Click by the simulator: yes, no, auto (outside production)"
+    )
     email_host: str = setting("EMAIL_HOST", "", "SMTP server; empty: the developers' mail catcher, where it is allowed")
     email_port: int = setting("EMAIL_PORT", 587, "Port of the SMTP server")
     email_host_user: str = setting("EMAIL_HOST_USER", "", "SMTP user")
@@ -73,6 +76,11 @@ class Settings:
     def is_production(self) -> bool:
         """Whether real people use this server."""
         return self.environment == "production"
+
+    @property
+    def simulates_cards(self) -> bool:
+        """Whether card, payme and click are played by the simulator."""
+        return self.simulated_cards == "yes" or (self.simulated_cards == "auto" and not self.is_production)
 
     @property
     def data_path(self) -> Path:
@@ -139,6 +147,8 @@ def _unusable(settings: Settings) -> list[str]:
         wrong.append("SOKO_JWT_ALGORITHM: must be HS256 or EdDSA")
     if settings.realtime not in {"postgres", "memory"}:
         wrong.append("SOKO_REALTIME: must be postgres or memory")
+    if settings.simulated_cards not in {"auto", "yes", "no"}:
+        wrong.append("SOKO_SIMULATED_CARDS: must be yes, no or auto")
     for each in fields(Settings):
         port = getattr(settings, each.name)
         if each.metadata["env"].endswith("_PORT") and not 0 <= port <= PORT_MAX:
@@ -168,6 +178,8 @@ def _unsafe(settings: Settings) -> list[str]:
         wrong.append("LIPANA_BASE_URL, LIPANA_API_KEY, LIPANA_CALLBACK_SECRET: the simulator is refused in production")
     if "_test_" in settings.lipana_api_key:
         wrong.append("LIPANA_API_KEY: a test key is refused in production")
+    if settings.simulates_cards:
+        wrong.append("SOKO_SIMULATED_CARDS: the simulator is refused in production")
     if not settings.email_host:
         wrong.append("EMAIL_HOST: the mail catcher is refused in production")
     if not settings.public_url.startswith("https://"):

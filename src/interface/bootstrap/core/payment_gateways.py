@@ -1,4 +1,4 @@
-"""Which payment gateways a server has: Lipana where it is configured, else the simulator that speaks like it."""
+"""Which payment gateways a server has: those that are configured, and simulators that speak like the others."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,11 @@ from application.core.payments.gateway import PaymentGateway
 from application.core.payments.ports import GatewayNotBound, MethodUnavailable
 from application.core.payments.simulation import PaymentSimulator
 from infrastructure.lipana.gateway import LipanaPaymentGateway, LipanaSettings
+from infrastructure.simulator.lipana import METHODS as LIPANA_SCRIPTS
 from infrastructure.simulator.lipana import LipanaSimulator, SimulatorSettings
+from infrastructure.simulator.providers import SimulatedProviders
 from infrastructure.simulator.server import LipanaSimulatorServer
+from interface.bootstrap.core.simulated_cards import CARD_METHODS, CARD_SCRIPTS, open_cards
 from interface.bootstrap.settings import Settings
 
 LIPANA_CALLBACK_PATH = "/api/payments/lipana/callback"
@@ -52,8 +55,24 @@ class BoundGateways:
 async def open_gateways(
     settings: Settings, *, clock: Clock, resources: AsyncExitStack
 ) -> tuple[BoundGateways, PaymentSimulator | None]:
-    """Open the gateways, and the simulator where one is used; both are closed with `resources`."""
+    """Open the gateways, and what directs those that are simulated; all are closed with `resources`."""
     client = await resources.enter_async_context(httpx.AsyncClient())
+    simulated: dict[str, PaymentSimulator] = {}
+    mpesa, simulator = await _open_mpesa(settings, client=client, clock=clock, resources=resources)
+    if simulator is not None:
+        simulated |= dict.fromkeys(LIPANA_SCRIPTS, simulator)
+    by_method: dict[str, PaymentGateway] = {"mpesa": mpesa}
+    if settings.simulates_cards:
+        cards = await open_cards(client=client, clock=clock, resources=resources)
+        by_method |= dict.fromkeys(CARD_METHODS, cards.gateway)
+        simulated |= dict.fromkeys(CARD_SCRIPTS, cards.simulator)
+    return BoundGateways(by_method), SimulatedProviders(simulated) if simulated else None
+
+
+async def _open_mpesa(
+    settings: Settings, *, client: httpx.AsyncClient, clock: Clock, resources: AsyncExitStack
+) -> tuple[LipanaPaymentGateway, PaymentSimulator | None]:
+    """Open Lipana, or the simulator in its place."""
     if settings.lipana_base_url:
         lipana = LipanaSettings(
             base_url=settings.lipana_base_url.rstrip("/"),
@@ -63,7 +82,7 @@ async def open_gateways(
             is_live=settings.is_production,
             can_pay_out=settings.lipana_payouts,
         )
-        return BoundGateways({"mpesa": LipanaPaymentGateway(client, lipana, clock)}), None
+        return LipanaPaymentGateway(client, lipana, clock), None
     assert not settings.is_production, "the settings refuse the simulator in production"
     api_key = f"lip_sk_test_{secrets.token_hex(16)}"
     secret = settings.lipana_callback_secret or secrets.token_hex(32)
@@ -84,4 +103,4 @@ async def open_gateways(
     lipana = LipanaSettings(
         base_url=server.base_url, api_key=api_key, callback_secret=secret, can_pay_out=settings.lipana_payouts
     )
-    return BoundGateways({"mpesa": LipanaPaymentGateway(client, lipana, clock)}), simulator
+    return LipanaPaymentGateway(client, lipana, clock), simulator
