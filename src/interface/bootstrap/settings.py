@@ -14,6 +14,7 @@ from domain.core.files.policies import EXTENSIONS, FILE_SIZE_MAX
 from domain.core.kernel.policies import Policy, PolicyValueRefused
 
 PORT_MAX = 65535
+PAYPAL_LIVE = "https://api-m.paypal.com"
 
 
 class SettingsRefused(Exception):
@@ -54,6 +55,12 @@ class Settings:
     lipana_payouts: bool = setting("SOKO_LIPANA_PAYOUTS", False, "Pay withdrawals out through Lipana")
     callback_secret: str = setting("SOKO_CALLBACK_SECRET", "", "Signs /api/payments/callback; empty: off", secret=True)
     simulator_port: int = setting("SOKO_SIMULATOR_PORT", 0, "Port of the M-Pesa simulator; 0: any free one")
+    paypal_client_id: str = setting("PAYPAL_CLIENT_ID", "", "PayPal's REST application; empty: off, or simulated")
+    paypal_client_secret: str = setting("PAYPAL_CLIENT_SECRET", "", "Secret of that application", secret=True)
+    paypal_webhook_id: str = setting("PAYPAL_WEBHOOK_ID", "", "PayPal's id of the webhook to this server")
+    paypal_base_url: str = setting(
+        "PAYPAL_BASE_URL", "https://api-m.sandbox.paypal.com", "PayPal's API; in production https://api-m.paypal.com"
+    )
     simulated_cards: str = setting(
         "SOKO_SIMULATED_CARDS", "auto", "Card, Payme and Click by the simulator: yes, no, auto (outside production)"
     )
@@ -147,6 +154,11 @@ def _unusable(settings: Settings) -> list[str]:
         wrong.append("SOKO_JWT_ALGORITHM: must be HS256 or EdDSA")
     if settings.realtime not in {"postgres", "memory"}:
         wrong.append("SOKO_REALTIME: must be postgres or memory")
+    paypal = (settings.paypal_client_id, settings.paypal_client_secret, settings.paypal_webhook_id)
+    if any(paypal) and not all(paypal):
+        wrong.append("PAYPAL_CLIENT_ID, PAYPAL_CLIENT_SECRET, PAYPAL_WEBHOOK_ID: set all of them or none")
+    if any(paypal) and settings.is_production is not (settings.paypal_base_url.rstrip("/") == PAYPAL_LIVE):
+        wrong.append(f"PAYPAL_BASE_URL: must be {PAYPAL_LIVE} in production, and nowhere else")
     if settings.simulated_cards not in {"auto", "yes", "no"}:
         wrong.append("SOKO_SIMULATED_CARDS: must be yes, no or auto")
     for each in fields(Settings):

@@ -25,6 +25,7 @@ LEFT_OUT = {
     "logIn",
     "setNotificationPreferences",  # its fields are the categories: others are refused
     "receiveLipanaCallback",  # signed by a provider, kept as they are
+    "receivePayPalCallback",
     "receivePaymentCallback",
 }
 WHO = ("anonymous", "student", "writer", "member", "admin")

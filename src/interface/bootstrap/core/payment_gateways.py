@@ -17,6 +17,7 @@ from infrastructure.simulator.lipana import METHODS as LIPANA_SCRIPTS
 from infrastructure.simulator.lipana import LipanaSimulator, SimulatorSettings
 from infrastructure.simulator.providers import SimulatedProviders
 from infrastructure.simulator.server import LipanaSimulatorServer
+from interface.bootstrap.core.paypal_gateway import open_paypal
 from interface.bootstrap.core.simulated_cards import CARD_METHODS, CARD_SCRIPTS, open_cards
 from interface.bootstrap.settings import Settings
 
@@ -66,6 +67,9 @@ async def open_gateways(
         cards = await open_cards(client=client, clock=clock, resources=resources)
         by_method |= dict.fromkeys(CARD_METHODS, cards.gateway)
         simulated |= dict.fromkeys(CARD_SCRIPTS, cards.simulator)
+    paypal = await open_paypal(settings, client=client, clock=clock, resources=resources)
+    if paypal is not None:
+        by_method["paypal"] = paypal
     return BoundGateways(by_method), SimulatedProviders(simulated) if simulated else None
 
 

@@ -1,5 +1,6 @@
 """Top-ups, what became of a payment, and the callbacks of providers."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -164,6 +165,24 @@ class SokoCallbackInput(Struct, frozen=True):
     payment_provider_reference: str | None = None
 
 
+class PayPalCallbackInput(Struct, frozen=True):
+    """An event as PayPal reports it. What the resource holds depends on the event."""
+
+    id: str
+    event_type: str
+    resource_type: str
+    resource: dict[str, Any]
+
+
+PAYPAL_HEADERS: Mapping[str, str] = {
+    "PAYPAL-TRANSMISSION-ID": "PayPal's id of this delivery.",
+    "PAYPAL-TRANSMISSION-TIME": "When it was sent, with its zone; a day old at most.",
+    "PAYPAL-TRANSMISSION-SIG": "Base64 of the signature over `id|time|webhook id|crc32 of the body's bytes`.",
+    "PAYPAL-CERT-URL": "Where PayPal serves the certificate that it signed under.",
+    "PAYPAL-AUTH-ALGO": "`SHA256withRSA`.",
+}
+
+
 class CallbackBody(Struct, frozen=True):
     """What a provider is told."""
 
@@ -199,6 +218,23 @@ class CallbackController(Controller):
     ) -> CallbackBody:
         """Receive a callback of Lipana's, signed in X-Lipana-Signature."""
         return CallbackBody(await receive_callbacks("lipana", await request.body(), request.headers))
+
+    @post(
+        "/paypal/callback",
+        operation_id="receivePayPalCallback",
+        refuses=("payments.signature_invalid",),
+        raw_body=PayPalCallbackInput,
+        signed_headers=PAYPAL_HEADERS,
+        status_code=HTTP_200_OK,
+        request_max_body_size=CALLBACK_BYTES_MAX,
+    )
+    async def paypal(
+        self,
+        request: Request[Any, Any, Any],
+        receive_callbacks: Wired[ReceiveCallbacks],
+    ) -> CallbackBody:
+        """Receive an event of PayPal's, signed under its certificate."""
+        return CallbackBody(await receive_callbacks("paypal", await request.body(), request.headers))
 
     @post(
         "/callback",

@@ -1,9 +1,9 @@
 """The OpenAPI 3.1 document: Litestar's own, with what holds for every operation added in one place.
 
 What a handler says of itself: its docstring is the summary and the description, `refuses` names the codes of its own
-refusals, `also` its further statuses, `answers` what it writes where its types do not say, `raw_body` and
-`signature_header` what it reads by itself. Schemas of bodies are drawn by msgspec, which also checks the bodies: what
-the document says is what is accepted.
+refusals, `also` its further statuses, `answers` what it writes where its types do not say, `raw_body`,
+`signature_header` and `signed_headers` what it reads by itself. Schemas of bodies are drawn by msgspec, which also
+checks the bodies: what the document says is what is accepted.
 """
 
 import inspect
@@ -294,6 +294,8 @@ def _complete(
         parameters = [*parameters, KEY_PARAMETER]
     if header := handler.opt.get("signature_header"):
         parameters = [*parameters, _signature_parameter(header)]
+    for header, about in handler.opt.get("signed_headers", {}).items():
+        parameters = [*parameters, _signed_header(header, about)]
     if parameters:
         operation["parameters"] = parameters
     by_status: defaultdict[int, list[str]] = defaultdict(list)
@@ -314,6 +316,10 @@ def _signature_parameter(header: str) -> dict[str, Any]:
         "schema": {"type": "string", "pattern": "^(sha256=)?[0-9a-fA-F]{64}$"},
         "example": "sha256=" + "0f" * 32,
     }
+
+
+def _signed_header(name: str, about: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": True, "description": about, "schema": {"type": "string"}}
 
 
 def _refusal(status: int, codes: Sequence[str], known: Mapping[str, tuple[int, str]]) -> dict[str, Any]:
