@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -17,7 +19,7 @@ from interface.bootstrap.background import Background, Loop, every
 from interface.bootstrap.runtime import REFRESH_EVERY
 from tests.contract.core.notices import delivery
 from tests.e2e.edge.served import Served, served
-from tests.e2e.market import PASSWORD, Market, Person
+from tests.e2e.market import Market, Person
 
 WITHIN_S = 10.0
 
@@ -65,6 +67,14 @@ class Socketed:
         query = "&".join(f"{name}={value}" for name, value in parameters.items())
         return f"ws://127.0.0.1:{self.served.port}/ws/notifications?{query}"
 
+    async def open_sockets(self) -> int:
+        """Return how many sockets the process says are open."""
+        async with httpx.AsyncClient(trust_env=False) as http:
+            figures = (await http.get(f"http://127.0.0.1:{self.served.port}/metrics")).text
+        found = re.search(r'^soko_sockets_open\{route="/ws/notifications"\} (\d+)\.0$', figures, re.MULTILINE)
+        assert found is not None
+        return int(found[1])
+
     @asynccontextmanager
     async def connect(
         self,
@@ -104,24 +114,17 @@ async def socketed(market: Market, **settings: Any) -> AsyncIterator[Socketed]:
         yield Socketed(market, await stack.enter_async_context(served(market, **settings)))
 
 
-async def tell(market: Market, person: AccountId, *numbers: int, commit: bool = True, **fields: Any) -> None:
+async def tell(market: Market, person: AccountId, *numbers: int, **fields: Any) -> None:
     """Write one notice for each number, each in a transaction of its own."""
     for number in numbers:
         async with market.adapters.notices_units() as uow:
             uow.notices.add(delivery(number), notice(person, number, **fields))
-            if commit:
-                await uow.commit()
+            await uow.commit()
 
 
 def notice(person: AccountId, number: int, **fields: Any) -> Notice:
     facts: dict[str, Any] = {"category": Category.GENERAL, "title": f"number {number}", "message": "Something."}
     return Notice(recipient=person, mail=False, **(facts | fields))
-
-
-async def sign_in(market: Market, username: str) -> dict[str, Any]:
-    reply = await market.post(None, "/api/auth/login", {"username": username, "password": PASSWORD})
-    assert reply.status_code == 200, reply.text
-    return dict(reply.json())
 
 
 async def ticket(market: Market, pair: dict[str, Any]) -> str:

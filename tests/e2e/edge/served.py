@@ -61,12 +61,20 @@ async def read_reply(reader: asyncio.StreamReader, *, within_s: float = 10) -> R
 
 
 @asynccontextmanager
-async def served(market: Market, **edge: Any) -> AsyncIterator[Served]:
-    """Serve a market on a free port of loopback; `edge` is what `create_edge` takes."""
+async def served(market: Market, *, send_buffer: int | None = None, **edge: Any) -> AsyncIterator[Served]:
+    """Serve a market on a free port of loopback; `edge` is what `create_edge` takes.
+
+    `send_buffer` bounds what the system keeps for a reader that does not read.
+    """
     listener = socket.socket()
+    if send_buffer is not None:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)  # connections inherit it
     listener.bind(("127.0.0.1", 0))
     listener.setblocking(False)
-    serving, started = Serving(create_edge(market.server, address="http://soko.test", **edge), listener), asyncio.Event()
+    serving, started = (
+        Serving(create_edge(market.server, address="http://soko.test", **edge), listener),
+        asyncio.Event(),
+    )
     running = asyncio.create_task(serving.run(on_start=started.set))
     await started.wait()
     try:
