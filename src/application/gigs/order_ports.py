@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from application.core.payments.refund_ports import RefundsUnitOfWork
 from application.gigs.ports import GigsUnitOfWork
 from domain.core.kernel.ids import AccountId
 from domain.gigs.offering import Offering, OfferingId
@@ -74,7 +75,7 @@ class OrderRepository(Protocol):
         ...
 
 
-class OrdersUnitOfWork(GigsUnitOfWork, Protocol):
+class OrdersUnitOfWork(GigsUnitOfWork, RefundsUnitOfWork, Protocol):
     """One transaction over orders, the catalogue, and the core they move with."""
 
     @property

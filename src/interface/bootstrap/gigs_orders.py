@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import time, timedelta
 
 from application.core.kernel.ports import Policies
+from application.core.payments.refund_ports import RefundPurpose
 from application.core.reputation.review_desk import ReviewDesk
 from application.gigs.act_on_order import ActOnOrder
 from application.gigs.assign_worker import AssignWorker
@@ -16,11 +17,13 @@ from application.gigs.order_queries import OrderQueries
 from application.gigs.order_steps import OrderSteps
 from application.gigs.pay_order import PayOrder
 from application.gigs.place_order import PlaceOrder
+from application.gigs.refund_order import RefundOrder
 from application.gigs.remind_people import RemindPeople
 from application.gigs.review_order import ReviewOrder
 from application.gigs.tell_order_people import TOLD_ORDER_EVENTS, TellOrderPeople
 from domain.core.identity.events import AccountSuspended
 from domain.core.payments.events import PaymentFailed, PaymentSucceeded
+from domain.gigs.order_money import PURPOSE
 from interface.bootstrap.adapters import Adapters
 from interface.bootstrap.area import Area, Job, Subscription
 from interface.bootstrap.core.payments import start_payment_of
@@ -69,6 +72,9 @@ def orders_area(adapters: Adapters) -> Area:
             place_order=PlaceOrder(unit_of_work=units, queries=queries, policies=rules, clock=clock, ids=ids),
             policies=rules,
             review_order=ReviewOrder(unit_of_work=units, reviews=ReviewDesk(clock=clock, ids=ids)),
+        ),
+        refund_purposes=(
+            RefundPurpose(name=PURPOSE, subject=RefundOrder(policies=rules, clock=clock), units=units),
         ),
         controllers=(OrderController, OrderStepController, OrderPaymentController),
         subscriptions=(
