@@ -24,7 +24,7 @@ from domain.core.kernel.ids import AccountId
 from domain.core.kernel.money import Money
 from domain.core.ledger.accounts import AccountRef
 from domain.core.payments.case import PaymentCase, Resolution
-from domain.core.payments.gateway import Answer, Collection
+from domain.core.payments.gateway import Answer, Collection, Repayment
 from domain.core.payments.intent import PaymentAttempt, PaymentIntent
 from tests.fakes.core.payment_gateway import InMemoryPaymentGateway
 from tests.fakes.core.payments import OneGateway, StoredCallback
@@ -60,11 +60,21 @@ class WatchedGateway(InMemoryPaymentGateway):
     store: InMemoryStore
     committed: list[Mapping[Any, Any]]
     answer: Answer | None = None
+    saw_refund_committed: bool = False
+    dies: bool = False
+    """True: the process is cut off in the middle of a call."""
 
     async def collect(self, collection: Collection) -> Answer:
         assert not self.store.lock.locked(), "no provider is asked inside a transaction"
         self.committed.append(self.store.rows("payment_intents"))
         return self.answer or await InMemoryPaymentGateway.collect(self, collection)
+
+    async def refund(self, repayment: Repayment) -> Answer:
+        assert not self.store.lock.locked(), "no provider is asked inside a transaction"
+        self.saw_refund_committed = repayment.refund_id in self.store.rows("payment_refunds")
+        if self.dies:
+            raise ConnectionError
+        return await InMemoryPaymentGateway.refund(self, repayment)
 
 
 @dataclass(slots=True, kw_only=True)
