@@ -1,4 +1,4 @@
-"""What an unsigned notice may do: have the provider asked. Whoever contradicts whom, nothing is credited on its word."""
+"""What an unsigned notice may do: have the provider asked. Whoever contradicts whom, its word credits nothing."""
 
 from datetime import timedelta
 
