@@ -9,7 +9,7 @@ from application.gigs.ports import GigsUnitOfWork
 from domain.core.kernel.ids import AccountId
 from domain.gigs.offering import Offering, OfferingId
 from domain.gigs.order import Actor, Order, OrderId, OrderNotFound
-from domain.gigs.transitions import OPEN_STAGES
+from domain.gigs.transitions import Party
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class OrderLoad:
         (identity.block_works_both_ways).
         """
         actor = self.order.part_of(account_id, is_admin=is_admin, is_specialist=self.is_specialist)
-        if self.is_blocked and self.order.stage in OPEN_STAGES and actor.account_id != self.order.client_id:
+        if self.is_blocked and actor.party in {Party.OFFERED, Party.SPECIALIST}:
             raise OrderNotFound
         return actor
 

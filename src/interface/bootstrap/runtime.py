@@ -48,6 +48,7 @@ from infrastructure.postgres.core.unit_of_work import PostgresCoreUnitOfWork
 from infrastructure.postgres.core.wallet_queries import PostgresWalletQueries
 from infrastructure.postgres.core.withdrawals import PostgresWithdrawalQueries
 from infrastructure.postgres.database import Database
+from infrastructure.postgres.gigs.order_queries import PostgresOrderQueries
 from infrastructure.postgres.gigs.queries import PostgresGigsQueries
 from infrastructure.postgres.gigs.unit_of_work import PostgresGigsUnitOfWork
 from infrastructure.postgres.migrations import Migrations, head_of
@@ -265,6 +266,8 @@ async def real_adapters(
         assignments_units=assignments_unit,
         gigs_queries=PostgresGigsQueries(database),
         gigs_units=gigs_unit,
+        order_queries=PostgresOrderQueries(database),
+        orders_units=gigs_unit,
         task_audience=assignments_queries,
         writers=assignments_queries,
         rating_queries=PostgresRatingQueries(database),

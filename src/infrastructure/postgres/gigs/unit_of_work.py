@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from domain.core.kernel.errors import DomainError
 from infrastructure.postgres.core.unit_of_work import PostgresCoreUnitOfWork
+from infrastructure.postgres.gigs.orders import ORDERS_REFUSALS, PostgresOrders
 from infrastructure.postgres.gigs.repositories import (
     CATALOGUE_REFUSALS,
     PostgresCategories,
@@ -17,7 +18,11 @@ from infrastructure.postgres.gigs.repositories import (
 class PostgresGigsUnitOfWork(PostgresCoreUnitOfWork):
     """One transaction over the vertical and the core."""
 
-    refusals: ClassVar[Mapping[str, type[DomainError]]] = {**PostgresCoreUnitOfWork.refusals, **CATALOGUE_REFUSALS}
+    refusals: ClassVar[Mapping[str, type[DomainError]]] = {
+        **PostgresCoreUnitOfWork.refusals,
+        **CATALOGUE_REFUSALS,
+        **ORDERS_REFUSALS,
+    }
 
     @cached_property
     def categories(self) -> PostgresCategories:
@@ -33,3 +38,8 @@ class PostgresGigsUnitOfWork(PostgresCoreUnitOfWork):
     def workers(self) -> PostgresWorkers:
         """Worker profiles."""
         return PostgresWorkers(self)
+
+    @cached_property
+    def orders(self) -> PostgresOrders:
+        """Orders."""
+        return PostgresOrders(self)
