@@ -6,6 +6,7 @@ path one of PayPal's, and whatever is found there counts only if a root that we 
 
 import asyncio
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from application.core.kernel.ports import Clock
@@ -45,7 +47,15 @@ class _Kept:
 def public_roots() -> list[x509.Certificate]:
     """Return the authorities that web browsers trust, as shipped with the HTTP client."""
     context = httpx.create_ssl_context(trust_env=False)
-    return [x509.load_der_x509_certificate(der) for der in context.get_ca_certs(binary_form=True)]
+    roots = []
+    for der in context.get_ca_certs(binary_form=True):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", CryptographyDeprecationWarning)
+            try:
+                roots.append(x509.load_der_x509_certificate(der))
+            except (ValueError, CryptographyDeprecationWarning):  # an old root with a number that is none
+                continue
+    return roots
 
 
 class Certificates:

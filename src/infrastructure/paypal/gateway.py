@@ -121,7 +121,7 @@ class PayPalSettings:
         if not self.is_live and url.hostname == LIVE_HOST:
             raise ValueError("the live address of PayPal's outside live mode")
         if self.is_live and self.roots is not None:
-            raise ValueError("roots of one's own in live mode")
+            raise ValueError("PayPal in live mode is vouched for by the web's authorities only")
         if url.scheme != "https" and url.hostname not in LOOPBACK:
             raise ValueError("PayPal is reached over https only")
 
