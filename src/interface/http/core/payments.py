@@ -25,6 +25,10 @@ from interface.http.wired import Wired
 CALLBACK_BYTES_MAX = 64 * 1024
 
 PhoneInput = Annotated[str, Meta(min_length=1, max_length=20)]
+DETAIL_BY_ACTION = {
+    "wait_for_phone": "Confirm the payment on your phone.",
+    "redirect": "Pay on the page of the payment provider.",
+}
 MethodWord = Annotated[str, Meta(min_length=1, max_length=20, pattern="^[a-z_]+$")]
 
 
@@ -50,12 +54,13 @@ class StartedBody(Struct, frozen=True):
     code: str | None
     message: str | None
     next_action: str | None
+    next_url: str | None
 
     @classmethod
     def of(cls, state: PaymentState) -> "StartedBody":
         """Write a payment's state."""
         return cls(
-            detail="Confirm the payment on your phone." if state.next_action else "The payment was started.",
+            detail=DETAIL_BY_ACTION.get(state.next_action or "", "The payment was started."),
             reference=state.reference,
             status=state.status,
             stage=state.stage,
@@ -65,6 +70,7 @@ class StartedBody(Struct, frozen=True):
             code=state.code,
             message=state.message,
             next_action=state.next_action,
+            next_url=state.next_url,
         )
 
 
@@ -183,6 +189,20 @@ PAYPAL_HEADERS: Mapping[str, str] = {
 }
 
 
+class DarajaCallbackInput(Struct, frozen=True):
+    """What Daraja tells: `Body` of a prompt, `Result` of a payout or of a question."""
+
+    Body: dict[str, Any] | None = None
+    Result: dict[str, Any] | None = None
+
+
+class DarajaCallbackBody(Struct, frozen=True):
+    """What Daraja is told, whatever it said."""
+
+    ResultCode: int = 0
+    ResultDesc: str = "Accepted"
+
+
 class CallbackBody(Struct, frozen=True):
     """What a provider is told."""
 
@@ -235,6 +255,25 @@ class CallbackController(Controller):
     ) -> CallbackBody:
         """Receive an event of PayPal's, signed under its certificate."""
         return CallbackBody(await receive_callbacks("paypal", await request.body(), request.headers))
+
+    @post(
+        "/daraja/{topic:str}/{token:str}",
+        operation_id="receiveDarajaCallback",
+        refuses=("payments.signature_invalid",),
+        raw_body=DarajaCallbackInput,
+        status_code=HTTP_200_OK,
+        request_max_body_size=CALLBACK_BYTES_MAX,
+    )
+    async def daraja(
+        self,
+        request: Request[Any, Any, Any],
+        topic: FromPath[str],
+        token: FromPath[str],
+        receive_callbacks: Wired[ReceiveCallbacks],
+    ) -> DarajaCallbackBody:
+        """Receive what Daraja tells at an address of ours: `stk`, `result` or `timeout`, and the token made for it."""
+        await receive_callbacks("daraja", await request.body(), request.headers, f"{topic}/{token}")
+        return DarajaCallbackBody()
 
     @post(
         "/callback",
