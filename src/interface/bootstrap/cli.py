@@ -21,8 +21,8 @@ from infrastructure.local.data_folder import DataFolderRefused, one_server_on, r
 from infrastructure.local.postgres import PostgresUnavailable
 from interface.bootstrap.demo_people import ADMINISTRATOR
 from interface.bootstrap.settings import Settings, SettingsRefused, read_settings
-from interface.cli.assignments.demo import demo_commands
 from interface.cli.core.audit import audit_commands
+from interface.cli.core.demo import Market, StartJourney, demo_commands
 from interface.cli.core.identity import identity_commands
 from interface.cli.core.ledger import ledger_commands
 from interface.cli.core.outbox import outbox_commands
@@ -164,7 +164,26 @@ def _replay_message(message_id: UUID) -> bool:
 
 
 app.add_typer(identity_commands(_create_admin))
-app.add_typer(demo_commands(lambda: read_settings().address, ADMINISTRATOR.username, ADMINISTRATOR.password))
+def _assignments() -> StartJourney:
+    from interface.cli.assignments.journey import Journey
+
+    return Journey
+
+
+def _gigs() -> StartJourney:
+    from interface.cli.gigs.journey import GigsJourney
+
+    return GigsJourney
+
+
+app.add_typer(
+    demo_commands(
+        lambda: read_settings().address,
+        ADMINISTRATOR.username,
+        ADMINISTRATOR.password,
+        (Market("assignments", _assignments), Market("gigs", _gigs)),
+    )
+)
 app.add_typer(audit_commands(_verify_trail), name="audit")
 app.add_typer(ledger_commands(_prove), name="ledger")
 app.add_typer(outbox_commands(_dead_messages, _replay_message), name="outbox")

@@ -20,6 +20,7 @@ from interface.bootstrap.core.payments import payments_area
 from interface.bootstrap.core.reputation import open_rating, rating_in_profile
 from interface.bootstrap.core.withdrawals import withdrawals_area
 from interface.bootstrap.gigs import gigs_area, open_worker_profile
+from interface.bootstrap.gigs_orders import orders_area
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ def build(adapters: Adapters, subscriptions: SubscriptionList) -> Server:
             withdrawals_area(adapters),
             assignments_area(adapters),
             gigs_area(adapters),
+            orders_area(adapters),
             operations_area(adapters, timetable),
         ),
     )

@@ -12,21 +12,11 @@ from dataclasses import dataclass, field
 import httpx
 
 from interface.cli.assignments.documents import docx, pdf
-from interface.cli.assignments.visitor import Json, Surprise, Visitor, check, until
-
-PAID_WITHIN_S = 30.0
-"""The simulated payer takes two seconds, a loaded machine may take longer."""
+from interface.cli.core.demo import Told
+from interface.cli.core.visitor import PAID_WITHIN_S, Json, Visitor, check, paid, until, wallet_is
 
 ESSAY = {"title": "Essay on tides", "description": "900 words on spring and neap tides, two sources."}
 ADMIN_LOGIN = "/api/v1/auth/admin/login"
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One line about what happened; `step` is 0 for what belongs to the step before."""
-
-    step: int
-    text: str
 
 
 @dataclass(slots=True)
@@ -61,15 +51,15 @@ class Journey:
 
         topup = await student.post("/api/wallet/topup", {"amount": 2000, "phone": self._phone("0712")}, expect=201)
         check("The top-up", (topup["status"], topup["amount"]), ("PENDING", "2000.00"))
-        await self._paid(student, admin, topup["reference"])
-        await self._wallet(student, "2000.00")
+        await paid(student, admin, topup["reference"])
+        await wallet_is(student, "2000.00")
         yield Told(3, f"The student paid KES 2000.00 by M-Pesa ({topup['reference']}); wallet 2000.00")
 
         brief = ("files", "brief.pdf", pdf("Essay on tides, 900 words"))
         task = await student.send_file("/api/assignments", ESSAY | {"budget": "1500.00", "currency": "KES"}, brief)
         check("The new task", (task["status"], task["funded"]), ("PENDING_APPROVAL", True))
         check("Its file's type", task["files"][0]["content_type"], "application/pdf")
-        await self._wallet(student, "500.00", held="1500.00")
+        await wallet_is(student, "500.00", held="1500.00")
         await self._is_offered(writer, task["id"], False)
         yield Told(4, "The task with brief.pdf waits for approval; wallet 500.00, held 1500.00; writers do not see it")
 
@@ -78,7 +68,7 @@ class Journey:
         await admin.post(approve, raised, expect=(422, "assignments.budget_cannot_rise"))
         approved = await admin.post(approve, {"budget": budget | {"amount": "1400.00"}})
         check("The approved task", (approved["status"], approved["budget"]["amount"]), ("APPROVED", "1400.00"))
-        await self._wallet(student, "600.00", held="1400.00")
+        await wallet_is(student, "600.00", held="1400.00")
         check("Approved again", (await admin.post(approve))["status"], "APPROVED")
         await self._is_offered(writer, task["id"], True)
         yield Told(
@@ -88,7 +78,7 @@ class Journey:
         claim = f"/api/tasks/{task['id']}/claim"
         await writer.post(claim, expect=(403, "assignments.subscription_required"))
         await self._buy_plan(writer, admin, "0722")
-        await self._wallet(writer, "0.00")
+        await wallet_is(writer, "0.00")
         await self._buy_plan(rival, admin, "0733")
         yield Told(
             6, "Both writers bought plan P2 for KES 259.00 (USD 2.00 at 129.50): 5 claims a day, wallets untouched"
@@ -128,18 +118,18 @@ class Journey:
         releases = "/api/admin/payments/release"
         check("Released again", (await admin.post(releases, {"assignment": task["id"]}))["release"], release)
         check("The earnings", (await writer.get("/api/earnings"))["total"], "1190.00")
-        await self._wallet(writer, "1190.00")
-        await self._wallet(student, "600.00")
+        await wallet_is(writer, "1190.00")
+        await wallet_is(student, "600.00")
         yield Told(11, "Releasing again answers the same release; earnings 1190.00, the writer's wallet 1190.00")
 
         await self._unfunded(student, writer, admin)
-        await self._wallet(writer, "1490.00")
+        await wallet_is(writer, "1490.00")
         yield Told(12, "A task without budget was done; the platform paid 300.00 for it, once; the wallet is 1490.00")
 
         yield Told(13, "(A claim that runs out needs 84 hours; the tests play it with a clock that they move)")
 
         await self._withdraw(writer, admin)
-        await self._wallet(writer, "490.00")
+        await wallet_is(writer, "490.00")
         yield Told(14, "The writer had 1000.00 paid out to M-Pesa; the wallet is 490.00")
 
         yield Told(15, await self._proof(student, writer, admin))
@@ -169,26 +159,6 @@ class Journey:
         made = await seeded.post("/api/v1/auth/admin/register", wanted, expect=201)
         await admin.log_in(ADMIN_LOGIN, made["username"], self.password)
 
-    async def _wallet(self, visitor: Visitor, balance: str, *, held: str = "0.00") -> None:
-        wallet = await visitor.get("/api/wallet")
-        check(f"{visitor.name}'s wallet", (wallet["balance"], wallet["held"]), (balance, held))
-
-    async def _paid(self, payer: Visitor, admin: Visitor, reference: str) -> None:
-        """Wait for the simulated payer; a server whose simulator waits to be asked is asked."""
-        path, asked = f"/api/transactions/status/{reference}", False
-
-        async def is_settled() -> bool:
-            nonlocal asked
-            state = await payer.get(path)
-            if state["status"] == "FAILED":
-                raise Surprise(f"{payer.name}: the payment {reference} failed: {state['message']}")
-            if state["status"] == "PENDING" and not asked:
-                status, _ = await admin.try_post("/api/payments/simulator/deliver", {"reference": reference})
-                asked = status == httpx.codes.OK
-            return state["status"] == "SUCCESS" and bool(state["processed"])
-
-        await until(f"The payment {reference} of {payer.name}", is_settled, within_s=PAID_WITHIN_S)
-
     async def _is_offered(self, writer: Visitor, task: str, expected: bool) -> None:
         found, page = False, "/api/tasks/available?limit=100"
         while page and not found:  # oldest first: on a used server the new task is on the last page
@@ -202,7 +172,7 @@ class Journey:
         plan = await writer.post("/api/subscriptions/pay", wanted, expect=201)
         quote = plan["quote"]
         check("The price", (plan["amount"], quote["usd"], quote["rate"]), ("259.00", "2.00", "129.50"))
-        await self._paid(writer, admin, plan["reference"])
+        await paid(writer, admin, plan["reference"])
 
         async def is_active() -> bool:
             return bool((await writer.get("/api/subscriptions/status"))["active"])

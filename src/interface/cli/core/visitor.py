@@ -9,6 +9,9 @@ import httpx
 
 Json = dict[str, Any]
 
+PAID_WITHIN_S = 30.0
+"""The simulated payer takes two seconds, a loaded machine may take longer."""
+
 LOOK_EVERY_S = 0.2
 """How often something that happens beside the requests is looked at; it usually takes two seconds."""
 
@@ -48,6 +51,10 @@ class Visitor:
     async def post(self, path: str, body: object = None, *, expect: int | tuple[int, str] = 200) -> Json:
         """Send JSON; `expect` is the status, or the status and the code of a refusal. Raises Surprise."""
         return await self._send("POST", path, expect, json=body)
+
+    async def patch(self, path: str, body: object, *, expect: int | tuple[int, str] = 200) -> Json:
+        """Change something. Raises Surprise."""
+        return await self._send("PATCH", path, expect, json=body)
 
     async def send_file(
         self, path: str, fields: Mapping[str, str], file: tuple[str, str, bytes], *, expect: int | tuple[int, str] = 201
@@ -100,3 +107,27 @@ class Visitor:
 def _short(reply: Json) -> str:
     detail = f"{reply.get('code', '')} {reply.get('detail', '')}".strip()
     return detail or str(reply)[:300]
+
+
+async def wallet_is(visitor: Visitor, balance: str, *, held: str = "0.00", pending: str = "0.00") -> None:
+    """Compare somebody's wallet. Raises Surprise."""
+    wallet = await visitor.get("/api/wallet")
+    found = wallet["balance"], wallet["held"], wallet["pending"]
+    check(f"{visitor.name}'s wallet (balance, held, pending)", found, (balance, held, pending))
+
+
+async def paid(payer: Visitor, admin: Visitor, reference: str) -> None:
+    """Wait for the simulated payer; a server whose simulator waits to be asked is asked. Raises Surprise."""
+    path, asked = f"/api/transactions/status/{reference}", False
+
+    async def is_settled() -> bool:
+        nonlocal asked
+        state = await payer.get(path)
+        if state["status"] == "FAILED":
+            raise Surprise(f"{payer.name}: the payment {reference} failed: {state['message']}")
+        if state["status"] == "PENDING" and not asked:
+            status, _ = await admin.try_post("/api/payments/simulator/deliver", {"reference": reference})
+            asked = status == httpx.codes.OK
+        return state["status"] == "SUCCESS" and bool(state["processed"])
+
+    await until(f"The payment {reference} of {payer.name}", is_settled, within_s=PAID_WITHIN_S)
