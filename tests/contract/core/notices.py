@@ -9,13 +9,13 @@ import pytest
 from application.core.kernel.ports import Delivery, Page
 from application.core.notifications.deliver_mails import WaitingMails
 from application.core.notifications.ports import MailQueue, NoticesUnitOfWork
-from application.core.notifications.queries import NoticeFilter, NoticeQueries
+from application.core.notifications.queries import NoticeFilter, NoticeQueries, Place
 from domain.core.kernel.errors import Invalid, NotFound
 from domain.core.kernel.ids import AccountId
-from domain.core.notifications.notice import Category, Channels, Notice, default_channels
+from domain.core.notifications.notice import Category, Channels, Frame, Notice, default_channels
 from tests.fakes.core.system import NOON
 
-ADA, BEN = AccountId(UUID(int=0xADA)), AccountId(UUID(int=0xBE))
+ADA, BEN, CAT = AccountId(UUID(int=0xADA)), AccountId(UUID(int=0xBE)), AccountId(UUID(int=0xCA7))
 
 
 class NotifyingUnit(NoticesUnitOfWork, Protocol):
@@ -40,7 +40,7 @@ def notice(
         title=title,
         message=f"{title}.",
         link="/api/wallet",
-        metadata={"reference": "SK7Q2M4T9XB1", "nested": {"amount": "1.00"}},
+        metadata={"event": "payment_success", "reference": "SK7Q2M4T9XB1", "nested": {"amount": "1.00"}},
         mail=mail,
     )
 
@@ -81,7 +81,11 @@ class NoticesContract:
         await tell(unit_of_work, 1, notice())
         [one] = (await queries.list_of(ADA, NoticeFilter(), Page())).results
         assert (one.category, one.message, one.link, one.is_mailed) == (Category.PAYMENT, "Paid.", "/api/wallet", True)
-        assert one.metadata == {"reference": "SK7Q2M4T9XB1", "nested": {"amount": "1.00"}}
+        assert one.metadata == {
+            "event": "payment_success",
+            "reference": "SK7Q2M4T9XB1",
+            "nested": {"amount": "1.00"},
+        }
         assert (one.created_at, one.read_at) == (NOON, None)
 
     async def test_one_event_is_told_once_to_a_person(self, unit_of_work: Units, queries: NoticeQueries) -> None:
@@ -102,6 +106,23 @@ class NoticesContract:
         assert await seen(queries, category=Category.PAYMENT) == [(3, "3"), (1, "1")]
         assert await seen(queries, after=2) == [(3, "3")]
         assert await seen(queries, after=3) == []
+
+    async def test_what_follows_a_place_comes_oldest_first(self, unit_of_work: Units, queries: NoticeQueries) -> None:
+        for number in range(1, 5):
+            await tell(unit_of_work, number, notice(ADA, f"a{number}"))
+        await tell(unit_of_work, 5, notice(BEN, "b", category=Category.GENERAL))
+        assert await queries.last_numbers({ADA, BEN, CAT}) == {ADA: 4, BEN: 1, CAT: 0}
+        assert await queries.last_numbers(()) == {}
+        places = [Place(ADA, 0), Place(ADA, 2), Place(ADA, 4), Place(BEN, 0), Place(CAT, 0)]
+        found = await queries.following(places, each_max=3)
+        assert {place: [one.title for one in views] for place, views in found.items()} == {
+            Place(ADA, 0): ["a1", "a2", "a3"],
+            Place(ADA, 2): ["a3", "a4"],
+            Place(BEN, 0): ["b"],
+        }
+        listed = (await queries.list_of(ADA, NoticeFilter(after=2), Page())).results
+        assert list(found[Place(ADA, 2)]) == list(listed)[::-1]
+        assert (found[Place(ADA, 0)][0].frame, found[Place(BEN, 0)][0].frame) == (Frame.PAYMENT, Frame.GENERAL)
 
     async def test_a_long_list_comes_in_pages(self, unit_of_work: Units, queries: NoticeQueries) -> None:
         for number in range(1, 6):

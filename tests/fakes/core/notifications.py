@@ -216,7 +216,7 @@ class InMemoryNoticeQueries:
             and wanted.category in {None, row.view.category}
             and row.view.seq > wanted.after
         ]
-        found.sort(key=lambda view: view.id.int, reverse=True)
+        found.sort(key=lambda view: view.seq, reverse=True)
         start = 0
         if page.cursor is not None:
             places = {str(view.id): place for place, view in enumerate(found)}

@@ -17,9 +17,10 @@ from infrastructure.postgres.core.notifications import (
 )
 from infrastructure.postgres.core.unit_of_work import PostgresCoreUnitOfWork
 from infrastructure.postgres.database import Database
+from interface.bootstrap.area import SubscriptionList
 from tests.contract.core.mail_queue import CODE, MailQueueContract, mail, queue
-from tests.contract.core.notices import ADA, BEN, NoticesContract, delivery, notice
-from tests.fakes.core.system import NOON
+from tests.contract.core.notices import ADA, BEN, NoticesContract, delivery, notice, tell
+from tests.fakes.core.system import NOON, FixedClock, SequentialIds
 
 PostgresUnits = Callable[[], PostgresCoreUnitOfWork]
 
@@ -57,6 +58,27 @@ class TestPostgresNotices(NoticesContract):
             assert numbers == list(range(1, len(numbers) + 1))
             total += len(numbers)
         assert total == 48 * 3
+
+    async def test_the_list_is_in_the_order_of_the_numbers_whatever_the_clocks_of_the_writers_say(
+        self, database: Database, unit_of_work: PostgresUnits, queries: PostgresNoticeQueries, clock: FixedClock
+    ) -> None:
+        """Two processes write; the ids of the second are all lower than those of the first."""
+
+        def behind() -> PostgresCoreUnitOfWork:
+            return PostgresCoreUnitOfWork(database, clock=clock, ids=ids, subscriptions=SubscriptionList())
+
+        ids = SequentialIds()
+        for number in range(1, 7):
+            await tell((unit_of_work, behind)[number % 2], number, notice(ADA, str(number)))
+        seen: list[int] = []
+        page = Page(2)
+        while True:
+            listing = await queries.list_of(ADA, NoticeFilter(after=1), page)
+            seen += [one.seq for one in listing.results]
+            if listing.next is None:
+                break
+            page = Page(2, listing.next)
+        assert seen == [6, 5, 4, 3, 2]
 
     async def test_an_event_delivered_twice_at_once_is_told_once(
         self, unit_of_work: PostgresUnits, queries: PostgresNoticeQueries

@@ -117,7 +117,7 @@ class LiveNotices:
             for line in read_for:
                 del self._due[line]  # who is woken from here on may miss something in this reading, and is due again
             try:
-                found = await self._notices.following(tuple(places), each_max=NOTICES_AT_ONCE)
+                found = await self._notices.following(places, each_max=NOTICES_AT_ONCE)
             except BaseException:
                 for line in read_for:
                     self.look_for(line)

@@ -24,7 +24,7 @@ from infrastructure.postgres.core.notifications_tables import (
     notification_preferences,
 )
 from infrastructure.postgres.database import Database
-from infrastructure.postgres.keyset import KeysetList
+from infrastructure.postgres.keyset import KeysetList, SortKey
 from infrastructure.postgres.statements import Statement, WriteBatch
 from infrastructure.postgres.tables import BIGINT, INSTANT, TEXT, UUID
 from infrastructure.postgres.unit_of_work import PostgresUnitOfWork
@@ -195,6 +195,7 @@ _LIST = KeysetList(
         notices.c.seq > bindparam("after", type_=BIGINT),
     ),
     notices.c.id,
+    sorted_by=SortKey(notices.c.seq, b"s"),  # what is written while somebody turns pages stands before them all
 )
 
 
