@@ -54,6 +54,12 @@ class Settings:
     )
     lipana_payouts: bool = setting("SOKO_LIPANA_PAYOUTS", False, "Pay withdrawals out through Lipana")
     callback_secret: str = setting("SOKO_CALLBACK_SECRET", "", "Signs /api/payments/callback; empty: off", secret=True)
+    stripe_secret_key: str = setting("STRIPE_SECRET_KEY", "", "Key of the Stripe account; empty: off", secret=True)
+    stripe_webhook_secret: str = setting("STRIPE_WEBHOOK_SECRET", "", "Signs Stripe's events", secret=True)
+    stripe_previous_webhook_secret: str = setting(
+        "SOKO_STRIPE_PREVIOUS_WEBHOOK_SECRET", "", "Still accepted while the secret rotates", secret=True
+    )
+    stripe_base_url: str = setting("STRIPE_BASE_URL", "https://api.stripe.com", "Stripe's API; in production https")
     simulator_port: int = setting("SOKO_SIMULATOR_PORT", 0, "Port of the M-Pesa simulator; 0: any free one")
     paypal_client_id: str = setting("PAYPAL_CLIENT_ID", "", "PayPal's REST application; empty: off, or simulated")
     paypal_client_secret: str = setting("PAYPAL_CLIENT_SECRET", "", "Secret of that application", secret=True)
@@ -154,6 +160,7 @@ def _unusable(settings: Settings) -> list[str]:
         wrong.append("SOKO_JWT_ALGORITHM: must be HS256 or EdDSA")
     if settings.realtime not in {"postgres", "memory"}:
         wrong.append("SOKO_REALTIME: must be postgres or memory")
+    wrong += _unusable_stripe(settings)
     paypal = (settings.paypal_client_id, settings.paypal_client_secret, settings.paypal_webhook_id)
     if any(paypal) and not all(paypal):
         wrong.append("PAYPAL_CLIENT_ID, PAYPAL_CLIENT_SECRET, PAYPAL_WEBHOOK_ID: set all of them or none")
@@ -174,6 +181,20 @@ def _unusable(settings: Settings) -> list[str]:
             policy.parse(settings.policy_defaults[policy.name])
         except PolicyValueRefused as error:
             wrong.append(f"{env}: {error}")
+    return wrong
+
+
+def _unusable_stripe(settings: Settings) -> list[str]:
+    if not settings.stripe_secret_key:
+        return []
+    wrong: list[str] = []
+    mode = "live" if settings.is_production else "test"
+    if not settings.stripe_secret_key.startswith((f"sk_{mode}_", f"rk_{mode}_")):
+        wrong.append(f"STRIPE_SECRET_KEY: must be a {mode} key here")
+    if len(settings.stripe_webhook_secret) < 16:
+        wrong.append("STRIPE_WEBHOOK_SECRET: set the secret of the webhook to this server")
+    if settings.is_production and not settings.stripe_base_url.startswith("https://"):
+        wrong.append("STRIPE_BASE_URL: must be an https:// address in production")
     return wrong
 
 

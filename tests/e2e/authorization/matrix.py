@@ -101,6 +101,7 @@ MATRIX: Mapping[str, Row] = {
     "getTransactionStatus": on("payment", "yes 404 404", admin="yes yes 404"),
     "receiveLipanaCallback": by_signature(),
     "receivePayPalCallback": by_signature(),
+    "receiveStripeCallback": by_signature(),
     "receivePaymentCallback": by_signature(),
     "listWithdrawals": signed_in(),
     "requestWithdrawal": signed_in(),

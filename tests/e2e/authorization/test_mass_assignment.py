@@ -26,6 +26,7 @@ LEFT_OUT = {
     "setNotificationPreferences",  # its fields are the categories: others are refused
     "receiveLipanaCallback",  # signed by a provider, kept as they are
     "receivePayPalCallback",
+    "receiveStripeCallback",
     "receivePaymentCallback",
 }
 WHO = ("anonymous", "student", "writer", "member", "admin")

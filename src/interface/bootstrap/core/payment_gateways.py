@@ -19,6 +19,7 @@ from infrastructure.simulator.providers import SimulatedProviders
 from infrastructure.simulator.server import LipanaSimulatorServer
 from interface.bootstrap.core.paypal_gateway import open_paypal
 from interface.bootstrap.core.simulated_cards import CARD_METHODS, CARD_SCRIPTS, open_cards
+from interface.bootstrap.core.stripe_gateway import open_stripe
 from interface.bootstrap.settings import Settings
 
 LIPANA_CALLBACK_PATH = "/api/payments/lipana/callback"
@@ -70,6 +71,9 @@ async def open_gateways(
     paypal = await open_paypal(settings, client=client, clock=clock, resources=resources)
     if paypal is not None:
         by_method["paypal"] = paypal
+    stripe = await open_stripe(settings, client=client, clock=clock, resources=resources)
+    if stripe is not None:
+        by_method["stripe"] = stripe
     return BoundGateways(by_method), SimulatedProviders(simulated) if simulated else None
 
 

@@ -171,6 +171,16 @@ class SokoCallbackInput(Struct, frozen=True):
     payment_provider_reference: str | None = None
 
 
+class StripeCallbackInput(Struct, frozen=True):
+    """An event of Stripe's. Fields that are not named here are kept with it, and decide nothing."""
+
+    id: str
+    type: str
+    created: int
+    livemode: bool
+    data: dict[str, Any]
+
+
 class PayPalCallbackInput(Struct, frozen=True):
     """An event as PayPal reports it. What the resource holds depends on the event."""
 
@@ -274,6 +284,23 @@ class CallbackController(Controller):
         """Receive what Daraja tells at an address of ours: `stk`, `result` or `timeout`, and the token made for it."""
         await receive_callbacks("daraja", await request.body(), request.headers, f"{topic}/{token}")
         return DarajaCallbackBody()
+
+    @post(
+        "/stripe/callback",
+        operation_id="receiveStripeCallback",
+        refuses=("payments.signature_invalid",),
+        raw_body=StripeCallbackInput,
+        signature_header="Stripe-Signature",
+        status_code=HTTP_200_OK,
+        request_max_body_size=CALLBACK_BYTES_MAX,
+    )
+    async def stripe(
+        self,
+        request: Request[Any, Any, Any],
+        receive_callbacks: Wired[ReceiveCallbacks],
+    ) -> CallbackBody:
+        """Receive an event of Stripe's, signed in Stripe-Signature."""
+        return CallbackBody(await receive_callbacks("stripe", await request.body(), request.headers))
 
     @post(
         "/callback",
