@@ -14,6 +14,7 @@ from litestar import Litestar
 from application.core.identity.authenticate import Authenticate
 from application.core.identity.security import AccessClaims
 from application.core.payments.gateway import PaymentGateway
+from application.core.payments.refund_ports import RefundPurposes
 from application.core.payments.simulation import PaymentSimulator
 from domain.core.kernel.ids import AccountId
 from domain.core.payments.gateway import PROMPT_CHECKS_AFTER, Answer, Collection
@@ -94,6 +95,7 @@ class BenchAdapters:
     payments_units: Any
     policies: Any
     randomness: Any
+    refund_purposes: RefundPurposes = field(default_factory=RefundPurposes)
     soko_callbacks: Any
 
 
