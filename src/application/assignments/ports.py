@@ -141,14 +141,6 @@ class ReleaseRepository(Protocol):
         ...
 
 
-class ReminderRepository(Protocol):
-    """Which reminders were sent. Promises: a key is new once."""
-
-    async def is_new(self, key: str) -> bool:
-        """Remember a key and tell whether it was new."""
-        ...
-
-
 class AssignmentsUnitOfWork(
     PaymentsUnitOfWork, EarningsUnitOfWork, FilesUnitOfWork, NoticesUnitOfWork, ReputationUnitOfWork, Protocol
 ):
@@ -168,6 +160,3 @@ class AssignmentsUnitOfWork(
 
     @property
     def releases(self) -> ReleaseRepository: ...
-
-    @property
-    def reminders(self) -> ReminderRepository: ...

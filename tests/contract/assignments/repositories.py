@@ -405,20 +405,3 @@ class ReleaseRepositoryContract:
         async with market.units() as uow:
             since = NOON - timedelta(minutes=1)
             assert await uow.releases.was_paid_lately(WRITER, Money(300_00), since=since) is False
-
-
-class ReminderRepositoryContract:
-    async def test_a_key_is_new_once(self, market: MarketStore) -> None:
-        async with market.units() as uow:
-            assert await uow.reminders.is_new("claim:1:due_1h:0") is True
-            assert await uow.reminders.is_new("claim:1:due_1h:0") is False
-            assert await uow.reminders.is_new("claim:2:due_1h:0") is True
-            await uow.commit()
-        async with market.units() as uow:
-            assert await uow.reminders.is_new("claim:1:due_1h:0") is False
-
-    async def test_without_commit_it_stays_new(self, market: MarketStore) -> None:
-        async with market.units() as uow:
-            assert await uow.reminders.is_new("plan:1") is True
-        async with market.units() as uow:
-            assert await uow.reminders.is_new("plan:1") is True

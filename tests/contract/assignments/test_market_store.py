@@ -6,7 +6,6 @@ from tests.contract.assignments.queries import AssignmentsQueriesContract
 from tests.contract.assignments.repositories import (
     MarketStore,
     ReleaseRepositoryContract,
-    ReminderRepositoryContract,
     SubmissionRepositoryContract,
     SubscriptionRepositoryContract,
     TaskRepositoryContract,
@@ -54,9 +53,6 @@ class TestInMemorySubscriptions(InMemoryMarket, SubscriptionRepositoryContract):
 
 
 class TestInMemoryReleases(InMemoryMarket, ReleaseRepositoryContract): ...
-
-
-class TestInMemoryReminders(InMemoryMarket, ReminderRepositoryContract): ...
 
 
 class TestInMemoryAssignmentsQueries(InMemoryMarket, AssignmentsQueriesContract): ...

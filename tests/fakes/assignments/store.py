@@ -220,19 +220,6 @@ class InMemoryReleases:
             raise AlreadyReleased
 
 
-class InMemoryReminders:
-    """Keys that were seen."""
-
-    def __init__(self, unit_of_work: "InMemoryAssignmentsUnitOfWork") -> None:
-        self._keys = unit_of_work.table("sent_reminders")
-
-    async def is_new(self, key: str) -> bool:
-        if key in self._keys:
-            return False
-        self._keys[key] = True
-        return True
-
-
 class InMemoryAssignmentsUnitOfWork(InMemoryCoreUnitOfWork):
     """One transaction over the vertical and the core."""
 
@@ -266,10 +253,6 @@ class InMemoryAssignmentsUnitOfWork(InMemoryCoreUnitOfWork):
     @cached_property
     def releases(self) -> InMemoryReleases:
         return InMemoryReleases(self)
-
-    @cached_property
-    def reminders(self) -> InMemoryReminders:
-        return InMemoryReminders(self)
 
 
 class InMemoryAssignmentsQueries:

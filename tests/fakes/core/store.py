@@ -21,6 +21,7 @@ from tests.fakes.core.ledger import InMemoryEarningsHolds, InMemoryLedger
 from tests.fakes.core.notifications import InMemoryMails, InMemoryNotices, InMemoryPreferences
 from tests.fakes.core.payments import InMemoryCases, InMemoryGatewayEvents, InMemoryIntents, InMemoryRefunds
 from tests.fakes.core.ratings import InMemoryRatings
+from tests.fakes.core.reminders import InMemorySentReminders
 from tests.fakes.core.reviews import InMemoryReviews
 from tests.fakes.core.system import FixedClock, SequentialIds
 from tests.fakes.core.withdrawals import InMemoryWithdrawals
@@ -233,3 +234,7 @@ class InMemoryCoreUnitOfWork:
     @cached_property
     def ratings(self) -> InMemoryRatings:
         return InMemoryRatings(self)
+
+    @cached_property
+    def reminders(self) -> InMemorySentReminders:
+        return InMemorySentReminders(self)

@@ -15,7 +15,6 @@ from tests.contract.assignments.queries import AssignmentsQueriesContract
 from tests.contract.assignments.repositories import (
     MarketStore,
     ReleaseRepositoryContract,
-    ReminderRepositoryContract,
     SubmissionRepositoryContract,
     SubscriptionRepositoryContract,
     TaskRepositoryContract,
@@ -72,9 +71,6 @@ class TestPostgresSubscriptions(PostgresMarket, SubscriptionRepositoryContract):
 
 
 class TestPostgresReleases(PostgresMarket, ReleaseRepositoryContract): ...
-
-
-class TestPostgresReminders(PostgresMarket, ReminderRepositoryContract): ...
 
 
 class TestPostgresAssignmentsQueries(PostgresMarket, AssignmentsQueriesContract): ...

@@ -9,7 +9,7 @@ from application.core.kernel.ports import Delivery, UnitOfWork
 from domain.core.kernel.ids import AccountId
 from domain.core.notifications.notice import Category, Channels, Notice
 
-__all__ = ["Mail", "MailQueue", "MailsUnitOfWork", "Notices", "NoticesUnitOfWork", "Preferences"]
+__all__ = ["Mail", "MailQueue", "MailsUnitOfWork", "Notices", "NoticesUnitOfWork", "Preferences", "SentReminders"]
 
 
 class Notices(Protocol):
@@ -46,6 +46,14 @@ class Preferences(Protocol):
         ...
 
 
+class SentReminders(Protocol):
+    """Which reminders were sent. Promises (tests/contract/core/reminders.py): a key is new once."""
+
+    async def is_new(self, key: str) -> bool:
+        """Remember a key and tell whether it was new."""
+        ...
+
+
 class NoticesUnitOfWork(UnitOfWork, Protocol):
     """A transaction that can tell people something."""
 
@@ -54,3 +62,6 @@ class NoticesUnitOfWork(UnitOfWork, Protocol):
 
     @property
     def notice_preferences(self) -> Preferences: ...
+
+    @property
+    def reminders(self) -> SentReminders: ...

@@ -36,7 +36,6 @@ from domain.core.kernel.money import Money
 from infrastructure.postgres.assignments.tables import (
     claims,
     releases,
-    sent_reminders,
     submission_versions,
     submissions,
     tasks,
@@ -171,12 +170,6 @@ _PAID_LATELY = _query(
     currency=TEXT,
 )
 _ADD_RELEASE = Statement(insert(releases))
-_NEW_REMINDER = Statement(
-    insert_or(sent_reminders)
-    .values(key=bindparam("key"), created_at=bindparam("created_at"))
-    .on_conflict_do_nothing()
-    .returning(sent_reminders.c.key)
-)
 
 ASSIGNMENTS_REFUSALS: Mapping[str, type[DomainError]] = {
     "uq_claims_task_active": AlreadyClaimed,
@@ -483,18 +476,6 @@ class PostgresReleases:
         self._added.clear()
 
 
-class PostgresReminders:
-    """Which reminders were sent."""
-
-    def __init__(self, unit_of_work: "PostgresAssignmentsUnitOfWork") -> None:
-        self._unit = unit_of_work
-
-    async def is_new(self, key: str) -> bool:
-        """Remember a key and tell whether it was new."""
-        now = self._unit.clock.now()
-        return await _NEW_REMINDER.fetch_value(self._unit.connection, key=key, created_at=now) is not None
-
-
 class PostgresAssignmentsUnitOfWork(PostgresCoreUnitOfWork):
     """One transaction over the vertical and the core."""
 
@@ -524,11 +505,6 @@ class PostgresAssignmentsUnitOfWork(PostgresCoreUnitOfWork):
     def releases(self) -> PostgresReleases:
         """What was paid."""
         return PostgresReleases(self)
-
-    @cached_property
-    def reminders(self) -> PostgresReminders:
-        """Which reminders were sent."""
-        return PostgresReminders(self)
 
 
 def task_files(arrays: list[list[Any]] | None) -> tuple[TaskFile, ...]:

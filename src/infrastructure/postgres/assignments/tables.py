@@ -179,10 +179,3 @@ releases = Table(
     UniqueConstraint("task_id", name="uq_releases_task"),
     Index("ix_releases_writer", "writer_id", "created_at", postgresql_where="task_id IS NULL"),
 )
-
-sent_reminders = Table(
-    "sent_reminders",
-    metadata,
-    Column("key", TEXT, primary_key=True),
-    created_at(),
-)

@@ -45,6 +45,13 @@ notification_preferences = Table(
     PrimaryKeyConstraint("account_id", "category", name="pk_notification_preferences"),
 )
 
+sent_reminders = Table(
+    "sent_reminders",
+    metadata,
+    Column("key", TEXT, primary_key=True),
+    created_at(),
+)
+
 mail_queue = Table(
     "mail_queue",
     metadata,

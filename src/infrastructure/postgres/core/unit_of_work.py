@@ -17,6 +17,7 @@ from infrastructure.postgres.core.identity import (
 from infrastructure.postgres.core.job_runs import JOB_REFUSALS, PostgresJobRequests
 from infrastructure.postgres.core.ledger import LEDGER_REFUSALS, PostgresLedger
 from infrastructure.postgres.core.notifications import PostgresMails, PostgresNotices, PostgresPreferences
+from infrastructure.postgres.core.notifications_reminders import PostgresSentReminders
 from infrastructure.postgres.core.outbox import PostgresDeadLetters
 from infrastructure.postgres.core.payments import (
     PAYMENT_REFUSALS,
@@ -100,6 +101,11 @@ class PostgresCoreUnitOfWork(PostgresUnitOfWork):
     def notice_preferences(self) -> PostgresPreferences:
         """Which channels people chose."""
         return PostgresPreferences(self)
+
+    @cached_property
+    def reminders(self) -> PostgresSentReminders:
+        """Which reminders were sent."""
+        return PostgresSentReminders(self)
 
     @cached_property
     def intents(self) -> PostgresIntents:

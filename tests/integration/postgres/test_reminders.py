@@ -1,0 +1,4 @@
+from tests.contract.core.reminders import SentRemindersContract
+
+
+class TestPostgresSentReminders(SentRemindersContract): ...
