@@ -2,7 +2,6 @@
 
 import base64
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Final
 
 from cryptography import x509
@@ -34,11 +33,10 @@ def password_of(shortcode: str, passkey: str, timestamp: str) -> str:
 class InitiatorCredential:
     """The password of the user in whose name money is paid out, as only Safaricom can read it."""
 
-    def __init__(self, password: str, certificate: Path) -> None:
-        """Read Safaricom's certificate, PEM or DER. Raises ValueError where it is none, and OSError."""
-        data = certificate.read_bytes()
-        is_text = b"-----BEGIN" in data
-        loaded = x509.load_pem_x509_certificate(data) if is_text else x509.load_der_x509_certificate(data)
+    def __init__(self, password: str, certificate: bytes) -> None:
+        """Read Safaricom's certificate, PEM or DER. Raises ValueError where it is none."""
+        is_text = b"-----BEGIN" in certificate
+        loaded = x509.load_pem_x509_certificate(certificate) if is_text else x509.load_der_x509_certificate(certificate)
         key = loaded.public_key()
         if not isinstance(key, RSAPublicKey):
             raise ValueError("Safaricom's certificate holds an RSA key")

@@ -9,7 +9,6 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -74,8 +73,8 @@ class DarajaPayouts:
 
     initiator: str
     password: str = field(repr=False)
-    certificate: Path
-    """Safaricom's certificate of the environment that is used."""
+    certificate: bytes = field(repr=False)
+    """Safaricom's certificate of the environment that is used, PEM or DER."""
     shortcode: str | None = None
     """Where the money comes from; None: the shortcode that collects."""
 
@@ -152,7 +151,7 @@ class DarajaPaymentGateway:
     name = "daraja"
 
     def __init__(self, client: httpx.AsyncClient, settings: DarajaSettings, clock: Clock) -> None:
-        """Open the account. Raises ValueError and OSError where the certificate for payouts cannot be read."""
+        """Open the account. Raises ValueError where the certificate for payouts cannot be read."""
         self._settings = settings
         self._clock = clock
         self._provider = ProviderClient(client, clock, settings.base_url, settings.patience)

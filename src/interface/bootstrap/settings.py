@@ -15,6 +15,7 @@ from domain.core.kernel.policies import Policy, PolicyValueRefused
 
 PORT_MAX = 65535
 PAYPAL_LIVE = "https://api-m.paypal.com"
+DARAJA_LIVE = "https://api.safaricom.co.ke"
 
 
 class SettingsRefused(Exception):
@@ -61,6 +62,41 @@ class Settings:
     )
     stripe_base_url: str = setting("STRIPE_BASE_URL", "https://api.stripe.com", "Stripe's API; in production https")
     simulator_port: int = setting("SOKO_SIMULATOR_PORT", 0, "Port of the M-Pesa simulator; 0: any free one")
+    mpesa_gateway: str = setting(
+        "SOKO_MPESA_GATEWAY", "", "lipana or daraja; empty: Lipana where it is configured, else the simulator"
+    )
+    daraja_consumer_key: str = setting(
+        "DARAJA_CONSUMER_KEY", "", "Key of the application at Daraja; empty: off, or simulated", secret=True
+    )
+    daraja_consumer_secret: str = setting("DARAJA_CONSUMER_SECRET", "", "Secret of that application", secret=True)
+    daraja_shortcode: str = setting("DARAJA_SHORTCODE", "", "Paybill, or the head office of the till")
+    daraja_till: str = setting("DARAJA_TILL", "", "Till that is paid; empty: the paybill")
+    daraja_passkey: str = setting("DARAJA_PASSKEY", "", "Passkey of the shortcode", secret=True)
+    daraja_base_url: str = setting(
+        "DARAJA_BASE_URL", "https://sandbox.safaricom.co.ke", f"Daraja's API; in production {DARAJA_LIVE}"
+    )
+    daraja_callback_secret: str = setting(
+        "DARAJA_CALLBACK_SECRET", "", "Makes the addresses that Daraja calls back; 32 random characters", secret=True
+    )
+    daraja_previous_callback_secret: str = setting(
+        "SOKO_DARAJA_PREVIOUS_CALLBACK_SECRET",
+        "",
+        "Still accepted while the secret rotates",
+        secret=True,
+    )
+    daraja_sources: tuple[str, ...] = setting(
+        "SOKO_DARAJA_SOURCES", (), "Addresses that Daraja's callbacks may come from; empty: any"
+    )
+    daraja_initiator_name: str = setting(
+        "DARAJA_INITIATOR_NAME", "", "API user who pays withdrawals out; empty: no payouts"
+    )
+    daraja_initiator_password: str = setting("DARAJA_INITIATOR_PASSWORD", "", "Password of that user", secret=True)
+    daraja_certificate_path: str = setting(
+        "DARAJA_CERTIFICATE_PATH", "", "Safaricom's certificate, for which that password is sealed"
+    )
+    daraja_payout_shortcode: str = setting(
+        "DARAJA_PAYOUT_SHORTCODE", "", "Shortcode that pays out; empty: DARAJA_SHORTCODE"
+    )
     paypal_client_id: str = setting("PAYPAL_CLIENT_ID", "", "PayPal's REST application; empty: off, or simulated")
     paypal_client_secret: str = setting("PAYPAL_CLIENT_SECRET", "", "Secret of that application", secret=True)
     paypal_webhook_id: str = setting("PAYPAL_WEBHOOK_ID", "", "PayPal's id of the webhook to this server")
@@ -160,6 +196,7 @@ def _unusable(settings: Settings) -> list[str]:
         wrong.append("SOKO_JWT_ALGORITHM: must be HS256 or EdDSA")
     if settings.realtime not in {"postgres", "memory"}:
         wrong.append("SOKO_REALTIME: must be postgres or memory")
+    wrong += _unusable_mpesa(settings)
     wrong += _unusable_stripe(settings)
     paypal = (settings.paypal_client_id, settings.paypal_client_secret, settings.paypal_webhook_id)
     if any(paypal) and not all(paypal):
@@ -181,6 +218,38 @@ def _unusable(settings: Settings) -> list[str]:
             policy.parse(settings.policy_defaults[policy.name])
         except PolicyValueRefused as error:
             wrong.append(f"{env}: {error}")
+    return wrong
+
+
+def _unusable_mpesa(settings: Settings) -> list[str]:
+    wrong: list[str] = []
+    if settings.mpesa_gateway not in {"", "lipana", "daraja"}:
+        wrong.append("SOKO_MPESA_GATEWAY: must be lipana, daraja or empty")
+    needed = (
+        settings.daraja_consumer_key,
+        settings.daraja_consumer_secret,
+        settings.daraja_shortcode,
+        settings.daraja_passkey,
+        settings.daraja_callback_secret,
+    )
+    if any(needed) and not all(needed):
+        wrong.append(
+            "DARAJA_CONSUMER_KEY, DARAJA_CONSUMER_SECRET, DARAJA_SHORTCODE, DARAJA_PASSKEY, DARAJA_CALLBACK_SECRET:"
+            " set all of them or none"
+        )
+    if any(needed) and settings.is_production is not (settings.daraja_base_url.rstrip("/") == DARAJA_LIVE):
+        wrong.append(f"DARAJA_BASE_URL: must be {DARAJA_LIVE} in production, and nowhere else")
+    payouts = (
+        settings.daraja_initiator_name,
+        settings.daraja_initiator_password,
+        settings.daraja_certificate_path,
+    )
+    if any(payouts) and not all(payouts):
+        wrong.append(
+            "DARAJA_INITIATOR_NAME, DARAJA_INITIATOR_PASSWORD, DARAJA_CERTIFICATE_PATH: set all of them or none"
+        )
+    if settings.daraja_certificate_path and not Path(settings.daraja_certificate_path).is_file():
+        wrong.append("DARAJA_CERTIFICATE_PATH: there is no such file")
     return wrong
 
 
@@ -207,7 +276,13 @@ def _unsafe(settings: Settings) -> list[str]:
         wrong.append("DEBUG: must be off in production")
     if not settings.database_url:
         wrong.append("DATABASE_URL: name a real PostgreSQL")
-    if not settings.lipana_base_url or not settings.lipana_api_key or len(settings.lipana_callback_secret) < 16:
+    takes_mpesa_at_daraja = settings.mpesa_gateway == "daraja"
+    if takes_mpesa_at_daraja and not settings.daraja_consumer_key:
+        wrong.append("DARAJA_CONSUMER_KEY: the simulator is refused in production")
+    if settings.daraja_consumer_key and len(settings.daraja_callback_secret) < 32:
+        wrong.append("DARAJA_CALLBACK_SECRET: set 32 random characters or more")
+    has_lipana = settings.lipana_base_url and settings.lipana_api_key and len(settings.lipana_callback_secret) >= 16
+    if not has_lipana and (settings.lipana_base_url or not takes_mpesa_at_daraja):
         wrong.append("LIPANA_BASE_URL, LIPANA_API_KEY, LIPANA_CALLBACK_SECRET: the simulator is refused in production")
     if "_test_" in settings.lipana_api_key:
         wrong.append("LIPANA_API_KEY: a test key is refused in production")

@@ -25,11 +25,12 @@ LEFT_OUT = {
     "logIn",
     "setNotificationPreferences",  # its fields are the categories: others are refused
     "receiveLipanaCallback",  # signed by a provider, kept as they are
+    "receiveDarajaCallback",
     "receivePayPalCallback",
     "receiveStripeCallback",
     "receivePaymentCallback",
 }
-WHO = ("anonymous", "student", "writer", "member", "admin")
+WHO = ("anonymous", "student", "writer", "client", "worker", "member", "admin")
 """The first of them who may do a thing does it."""
 
 Rows = Mapping[str, list[dict[str, Any]]]

@@ -3,9 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import cache
 from datetime import timedelta
-from pathlib import Path
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -134,7 +133,7 @@ class DarajaBench:
 
 @asynccontextmanager
 async def daraja_bench(
-    tmp_path: Path, settings: dict[str, Any] | None = None, simulator_settings: dict[str, Any] | None = None
+    settings: dict[str, Any] | None = None, simulator_settings: dict[str, Any] | None = None
 ) -> AsyncIterator[DarajaBench]:
     clock, catcher = FixedClock(), Catcher()
     async with (
@@ -152,8 +151,6 @@ async def daraja_bench(
         simulator = DarajaSimulator(
             DarajaSimulatorSettings(**given | (simulator_settings or {})), clock, callbacks, key_of_tests()
         )
-        certificate = tmp_path / "safaricom.cer"
-        certificate.write_bytes(simulator.certificate())
         async with DarajaSimulatorServer(simulator) as server:
             wanted: dict[str, Any] = {
                 "base_url": server.origin,
@@ -164,7 +161,9 @@ async def daraja_bench(
                 "callback_url": CALLBACK_URL,
                 "callback_secret": CALLBACK_SECRET,
                 "previous_callback_secret": EARLIER_SECRET,
-                "payouts": DarajaPayouts(initiator="testapi", password="Safaricom999!*!", certificate=certificate),
+                "payouts": DarajaPayouts(
+                    initiator="testapi", password="Safaricom999!*!", certificate=simulator.certificate()
+                ),
             }
             bench = DarajaBench(simulator, client, DarajaSettings(**wanted | (settings or {})), clock)
             bench.catcher = catcher

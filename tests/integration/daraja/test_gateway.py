@@ -1,7 +1,6 @@
 """The real adapter against a Daraja that misbehaves over real HTTP."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -11,15 +10,15 @@ from tests.integration.daraja.bench import DarajaBench, daraja_bench
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[DarajaBench]:
-    async with daraja_bench(tmp_path) as bench:
+async def bench() -> AsyncIterator[DarajaBench]:
+    async with daraja_bench() as bench:
         yield bench
 
 
 class TestDarajaPaymentGateway(GatewayContract):
     @pytest.fixture
-    async def bench(self, tmp_path: Path) -> AsyncIterator[DarajaBench]:
-        async with daraja_bench(tmp_path) as bench:
+    async def bench(self) -> AsyncIterator[DarajaBench]:
+        async with daraja_bench() as bench:
             yield bench
 
 

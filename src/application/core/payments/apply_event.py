@@ -149,6 +149,7 @@ class ApplyEvent:
             kind is CaseKind.UNKNOWN_REFERENCE
             and notice.kind is EventKind.PAYMENT
             and notice.outcome is Outcome.SUCCEEDED
+            and notice.is_signed
             and sender not in NAMES_NO_AMOUNT  # such a sender tells of money, and holds none
         )
         facts = {

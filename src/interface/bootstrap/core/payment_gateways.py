@@ -17,6 +17,7 @@ from infrastructure.simulator.lipana import METHODS as LIPANA_SCRIPTS
 from infrastructure.simulator.lipana import LipanaSimulator, SimulatorSettings
 from infrastructure.simulator.providers import SimulatedProviders
 from infrastructure.simulator.server import LipanaSimulatorServer
+from interface.bootstrap.core.daraja_gateway import DARAJA, DARAJA_SCRIPTS, open_daraja
 from interface.bootstrap.core.paypal_gateway import open_paypal
 from interface.bootstrap.core.simulated_cards import CARD_METHODS, CARD_SCRIPTS, open_cards
 from interface.bootstrap.core.stripe_gateway import open_stripe
@@ -60,10 +61,21 @@ async def open_gateways(
     """Open the gateways, and what directs those that are simulated; all are closed with `resources`."""
     client = await resources.enter_async_context(httpx.AsyncClient())
     simulated: dict[str, PaymentSimulator] = {}
-    mpesa, simulator = await _open_mpesa(settings, client=client, clock=clock, resources=resources)
-    if simulator is not None:
-        simulated |= dict.fromkeys(LIPANA_SCRIPTS, simulator)
-    by_method: dict[str, PaymentGateway] = {"mpesa": mpesa}
+    daraja = await open_daraja(settings, client=client, clock=clock, resources=resources)
+    by_method: dict[str, PaymentGateway] = {}
+    outgoing: list[PaymentGateway] = []
+    if daraja is not None and settings.mpesa_gateway == DARAJA:
+        by_method["mpesa"] = daraja.gateway
+        if daraja.simulator is not None:
+            simulated |= dict.fromkeys(DARAJA_SCRIPTS, daraja.simulator)
+        if settings.lipana_base_url:
+            outgoing.append((await _open_lipana(settings, client=client, clock=clock, resources=resources))[0])
+    else:
+        by_method["mpesa"], simulator = await _open_lipana(settings, client=client, clock=clock, resources=resources)
+        if simulator is not None:
+            simulated |= dict.fromkeys(LIPANA_SCRIPTS, simulator)
+        if daraja is not None:
+            outgoing.append(daraja.gateway)
     if settings.simulates_cards:
         cards = await open_cards(client=client, clock=clock, resources=resources)
         by_method |= dict.fromkeys(CARD_METHODS, cards.gateway)
@@ -74,10 +86,10 @@ async def open_gateways(
     stripe = await open_stripe(settings, client=client, clock=clock, resources=resources)
     if stripe is not None:
         by_method["stripe"] = stripe
-    return BoundGateways(by_method), SimulatedProviders(simulated) if simulated else None
+    return BoundGateways(by_method, tuple(outgoing)), SimulatedProviders(simulated) if simulated else None
 
 
-async def _open_mpesa(
+async def _open_lipana(
     settings: Settings, *, client: httpx.AsyncClient, clock: Clock, resources: AsyncExitStack
 ) -> tuple[LipanaPaymentGateway, PaymentSimulator | None]:
     """Open Lipana, or the simulator in its place."""
