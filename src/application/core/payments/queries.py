@@ -175,6 +175,25 @@ class DueAttempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetryTerms:
+    """Which failed attempts may be tried once more without their payer: each the last of an open payment in its life,
+    and never the last try that the payment allows (rule payments.retry_soft_only).
+    """
+
+    now: datetime
+    failed_after: datetime
+    codes: Sequence[str]
+    prompts: bool
+    """Whether phones may be prompted now; each payment has its phone prompted again once."""
+    gateways: Sequence[str]
+    """Those that charge again without the payer; a card only with its token."""
+    retries_max: int
+    """How often a payment is tried again without its payer."""
+    last_retry_before: datetime
+    """When the last such retry must have begun, if there was one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DueEvent:
     """A stored callback that has not been applied."""
 
@@ -209,7 +228,9 @@ class CollectedMovement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DailyFigures:
-    """What was paid for one purpose in one currency on one business day."""
+    """What was paid for one purpose in one currency on one business day: the attempts that began on it, and the refunds
+    that ended on it, whenever their payments were made.
+    """
 
     day: date
     purpose: str
@@ -266,10 +287,8 @@ class PaymentQueries(Protocol):
 
     async def due_events(self, now: datetime, limit: int) -> Sequence[DueEvent]: ...
 
-    async def soft_failures(
-        self, since: datetime, codes: Sequence[str], limit: int, *, now: datetime
-    ) -> Sequence[DueAttempt]:
-        """Return the failed prompts since then with one of the codes, whose payment is open, idle and never retried."""
+    async def soft_failures(self, terms: RetryTerms, limit: int) -> Sequence[DueAttempt]:
+        """Return the attempts that may be tried once more on these terms, those that failed first before the others."""
         ...
 
     async def unserved(self, before: datetime, limit: int) -> Sequence[UnservedPayment]: ...

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from itertools import combinations
 
 import asyncpg
-from sqlalchemy import ARRAY, Date, and_, bindparam, case, func, or_, select, text, true
+from sqlalchemy import ARRAY, Boolean, Date, and_, bindparam, case, func, or_, select, text, true
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from application.core.kernel.ports import Listing, Page
@@ -21,6 +21,7 @@ from application.core.payments.queries import (
     PaymentDetail,
     PaymentFilter,
     PaymentView,
+    RetryTerms,
     UnservedPayment,
 )
 from domain.core.kernel.ids import AccountId, IntentId
@@ -92,7 +93,7 @@ _WANTED = {
     "payer": _i.payer_id == bindparam("wanted_payer", type_=UUID),
     "purpose": _i.purpose == bindparam("wanted_purpose", type_=TEXT),
     "subject": _i.subject == bindparam("wanted_subject", type_=UUID),
-    "stages": func.any(bindparam("wanted_stages", type_=ARRAY(TEXT))) == _STAGE,
+    "stages": func.array_position(bindparam("wanted_stages", type_=ARRAY(TEXT)), _STAGE).is_not(None),
 }
 _PAYMENT_LISTS = {
     names: KeysetList(
@@ -185,14 +186,25 @@ _SOFT_FAILURES = Statement(
         "SELECT a.intent_id, a.id, a.gateway, a.phone, i.amount, i.currency, a.status, a.transaction_id, a.checkout_id,"
         " a.receipt, COALESCE(a.sent_at, a.created_at) AS sent_at"
         " FROM payment_attempts AS a JOIN payment_intents AS i ON i.id = a.intent_id"
-        " WHERE a.status = 'failed' AND a.finished_at > :since AND a.code = ANY(:codes) AND a.phone IS NOT NULL"
-        " AND i.status = 'open' AND i.expires_at > :now AND NOT EXISTS ("
-        "  SELECT FROM payment_attempts AS o WHERE o.intent_id = i.id AND (o.is_retry OR o.id > a.id))"
+        " CROSS JOIN LATERAL ("
+        "  SELECT count(*) FILTER (WHERE o.is_retry) AS retries, count(*) FILTER (WHERE o.id > a.id) AS later,"
+        "  count(*) FILTER (WHERE o.sent_at IS NOT NULL) AS tries, max(o.created_at) FILTER (WHERE o.is_retry) AS retry"
+        "  FROM payment_attempts AS o WHERE o.intent_id = i.id) AS t"
+        " WHERE a.status = 'failed' AND a.finished_at > :failed_after AND a.code = ANY(:codes)"
+        " AND i.status = 'open' AND i.expires_at > :now AND t.later = 0"
+        " AND (i.attempts_max IS NULL OR i.attempts_max - t.tries > 1)"
+        " AND (a.phone IS NOT NULL AND :prompts AND t.retries = 0"
+        "  OR a.phone IS NULL AND a.gateway = ANY(:gateways) AND (a.method <> 'card' OR a.card_token IS NOT NULL)"
+        "  AND t.retries < :retries_max AND (t.retry IS NULL OR t.retry <= :last_retry_before))"
         " ORDER BY a.finished_at LIMIT :limit_rows"
     ).bindparams(
-        bindparam("since", type_=INSTANT),
+        bindparam("failed_after", type_=INSTANT),
         bindparam("now", type_=INSTANT),
         bindparam("codes", type_=ARRAY(TEXT)),
+        bindparam("prompts", type_=Boolean()),
+        bindparam("gateways", type_=ARRAY(TEXT)),
+        bindparam("retries_max", type_=BIGINT),
+        bindparam("last_retry_before", type_=INSTANT),
         bindparam("limit_rows", type_=BIGINT),
     )
 )
@@ -236,19 +248,23 @@ _COUNT_DAY = Statement(
     text(
         "INSERT INTO payment_daily_figures (day, purpose, currency, started, completed, failed, pending, refunded,"
         " amount_started, amount_completed, amount_refunded, made_at)"
-        " SELECT :day, s.purpose, s.currency, count(*), count(*) FILTER (WHERE s.is_paid),"
-        " count(*) FILTER (WHERE NOT s.is_paid AND NOT s.is_waiting),"
-        " count(*) FILTER (WHERE NOT s.is_paid AND s.is_waiting), 0,"
-        " sum(s.amount), COALESCE(sum(s.paid), 0), 0, :now"
-        " FROM (SELECT i.purpose, i.currency, i.amount, bool_or(a.status = 'succeeded') AS is_paid,"
-        "  bool_or(a.status IN ('created', 'sending', 'pending', 'unknown', 'review')) AS is_waiting,"
-        "  sum(a.received) FILTER (WHERE a.status = 'succeeded') AS paid"
-        "  FROM payment_intents AS i JOIN payment_attempts AS a ON a.intent_id = i.id"
-        "  WHERE i.created_at >= :since AND i.created_at < :until GROUP BY i.id) AS s"
+        " SELECT :day, s.purpose, s.currency, count(*) FILTER (WHERE s.started > 0),"
+        " count(*) FILTER (WHERE s.paid > 0), count(*) FILTER (WHERE s.started > 0 AND s.paid = 0 AND NOT s.waits),"
+        " count(*) FILTER (WHERE s.waits), count(*) FILTER (WHERE s.refunded > 0),"
+        " sum(s.started), sum(s.paid), sum(s.refunded), :now"
+        " FROM (SELECT i.purpose, i.currency, i.amount AS started,"
+        "  CASE WHEN a.status = 'succeeded' THEN a.received ELSE 0 END AS paid,"
+        "  a.status IN ('created', 'sending', 'pending', 'unknown', 'review') AS waits, 0 AS refunded"
+        "  FROM payment_attempts AS a JOIN payment_intents AS i ON i.id = a.intent_id"
+        "  WHERE a.created_at >= :since AND a.created_at < :until"
+        "  UNION ALL SELECT i.purpose, r.currency, 0, 0, false, r.amount"
+        "  FROM payment_refunds AS r JOIN payment_intents AS i ON i.id = r.intent_id"
+        "  WHERE r.status = 'succeeded' AND r.ended_at >= :since AND r.ended_at < :until) AS s"
         " GROUP BY s.purpose, s.currency"
         " ON CONFLICT (day, purpose, currency) DO UPDATE SET started = excluded.started,"
         " completed = excluded.completed, failed = excluded.failed, pending = excluded.pending,"
-        " amount_started = excluded.amount_started, amount_completed = excluded.amount_completed,"
+        " refunded = excluded.refunded, amount_started = excluded.amount_started,"
+        " amount_completed = excluded.amount_completed, amount_refunded = excluded.amount_refunded,"
         " made_at = excluded.made_at RETURNING 1"
     ).bindparams(
         bindparam("day", type_=Date),
@@ -384,12 +400,20 @@ class PostgresPaymentQueries:
             for row in rows
         ]
 
-    async def soft_failures(
-        self, since: datetime, codes: Sequence[str], limit: int, *, now: datetime
-    ) -> Sequence[DueAttempt]:
-        """Return the failed prompts since then with one of the codes, whose payment is open, idle and never retried."""
+    async def soft_failures(self, terms: RetryTerms, limit: int) -> Sequence[DueAttempt]:
+        """Return the attempts that may be tried once more on these terms."""
         async with self._database.connection() as connection:
-            rows = await _SOFT_FAILURES.fetch(connection, since=since, now=now, codes=list(codes), limit_rows=limit)
+            rows = await _SOFT_FAILURES.fetch(
+                connection,
+                now=terms.now,
+                failed_after=terms.failed_after,
+                codes=list(terms.codes),
+                prompts=terms.prompts,
+                gateways=list(terms.gateways),
+                retries_max=terms.retries_max,
+                last_retry_before=terms.last_retry_before,
+                limit_rows=limit,
+            )
         return [_due(row) for row in rows]
 
     async def unserved(self, before: datetime, limit: int) -> Sequence[UnservedPayment]:

@@ -91,6 +91,7 @@ payment_attempts = Table(
         postgresql_where="status IN ('created', 'sending', 'pending', 'unknown', 'review')",
     ),
     Index("ix_payment_attempts_intent", "intent_id"),
+    Index("ix_payment_attempts_created", "created_at"),
     Index("ix_payment_attempts_phone", "phone", "sent_at", postgresql_where="sent_at IS NOT NULL"),
     Index("ix_payment_attempts_check", "next_check_at", postgresql_where="next_check_at IS NOT NULL"),
     Index(

@@ -127,6 +127,8 @@ class FiguresBody(Struct, frozen=True):
     failed: int
     pending: int
     refunded: int
+    sum: str
+    """What was paid: `amount_completed` without its currency."""
     amount_started: MoneyBody
     amount_completed: MoneyBody
     amount_refunded: MoneyBody
@@ -142,6 +144,7 @@ class FiguresBody(Struct, frozen=True):
             failed=figures.failed,
             pending=figures.pending,
             refunded=figures.refunded,
+            sum=figures.amount_completed.text,
             amount_started=MoneyBody.of(figures.amount_started),
             amount_completed=MoneyBody.of(figures.amount_completed),
             amount_refunded=MoneyBody.of(figures.amount_refunded),

@@ -1,6 +1,8 @@
 """Refunds: who may, from whom the money comes, and what a gateway can do to them."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -120,8 +122,8 @@ def worker(desk: Desk) -> dict[str, int]:
 
 
 def nothing_parked(desk: Desk) -> bool:
-    names = desk.store.tables["ledger_balances"]
-    return not any(minor for (account, _), minor in names.items() if account.name.startswith("escrow:refund:"))
+    balances: Mapping[Any, int] = desk.store.rows("ledger_balances")
+    return not any(minor for (account, _), minor in balances.items() if account.name.startswith("escrow:refund:"))
 
 
 class TestWhatIsNotRefunded:
