@@ -104,8 +104,8 @@ class StripeSimulator:
     async def open_page(self, page: Callable[[str, datetime], SimulatedPage]) -> SimulatedPage:
         """Open the page that is made of an id and the time."""
         opened = page(f"cs_test_{self._number():06}", self.now())
-        opened.trick, _ = self.take(PAYMENT_TRICKS)
-        opened.delivery, _ = self.take(DELIVERY_TRICKS)
+        opened.trick, _ = self.take(PAYMENT_TRICKS, "sessions")
+        opened.delivery, _ = self.take(DELIVERY_TRICKS, "sessions")
         self.books.pages.append(opened)
         if opened.delivery is StripeTrick.EVENT_FIRST:
             self.pay(opened)
@@ -159,7 +159,7 @@ class StripeSimulator:
         left = payment.received - self.books.given_back(payment) if payment.status == "succeeded" else 0
         if left == 0 or (amount or left) > left:
             raise NotRefundable
-        trick, _ = self.take(REFUND_TRICKS)
+        trick, _ = self.take(REFUND_TRICKS, "refunds")
         status = {StripeTrick.REFUND_PENDING: "pending", StripeTrick.REFUND_NEEDS_ACTION: "requires_action"}
         refund = SimulatedRefund(
             id=f"re_{self._number():06}",
