@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 YES, UNSIGNED, FORBIDDEN, HIDDEN, NOTHING = "yes", "401", "403", "404", "-"
 TARGETS = ("own", "other", "none")
-PEOPLE = ("member", "student", "writer", "admin")
+PEOPLE = ("member", "student", "writer", "client", "worker", "admin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,18 @@ MATRIX: Mapping[str, Row] = {
     "blockUser": on("person", "yes yes 404"),
     "listBlockedUsers": signed_in(),
     "unblockUser": on("person", "404 404 404"),
+    # the gigs market
+    "listServiceCategories": everybody(),
+    "addServiceCategory": only("admin"),
+    "listServices": everybody(),
+    "listService": only("worker"),
+    "getService": on("service", "- yes 404", worker="yes yes 404", anonymous="- yes 404"),
+    "editService": on("service", "403 403 404", worker="yes 403 404", admin="- yes 404"),
+    "deactivateService": on("service", "403 403 404", worker="yes 403 404", admin="- yes 404"),
+    "listWorkers": everybody(),
+    "getWorker": on("worker", "- yes 404", worker="yes yes 404", anonymous="- yes 404"),
+    "getWorkerProfile": only("worker"),
+    "editWorkerProfile": only("worker"),
     # the assignment market
     "postTask": only("student"),
     "listTasks": only("student", "admin"),
@@ -96,9 +108,12 @@ MATRIX: Mapping[str, Row] = {
     # money
     "getWallet": signed_in(),
     "listWalletEntries": signed_in(),
-    "getEarnings": only("writer"),
+    "getEarnings": only("writer", "worker"),
     "topUpWallet": signed_in(),
     "getTransactionStatus": on("payment", "yes 404 404", admin="yes yes 404"),
+    "listPayments": signed_in(),
+    "getPayment": on("intent", "yes 404 404", admin="yes yes 404"),
+    "refundPayment": on("intent", "403 403 403", admin="403 yes 404"),
     "receiveLipanaCallback": by_signature(),
     "receivePayPalCallback": by_signature(),
     "receiveStripeCallback": by_signature(),

@@ -1,6 +1,6 @@
 """A small world in which everybody has something of everything, and which can be put back as it was.
 
-Two students, two writers, two administrators and two plain members; of each pair the first is the one who acts.
+Two of each role and two plain members; of each pair the first is the one who acts.
 """
 
 from collections.abc import Iterator
@@ -16,11 +16,15 @@ from tests.e2e.market import PASSWORD, Market, Person
 
 NOBODY = UUID("0195f3a0-7c00-7000-8000-00000000dead")
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
-ACTORS = ("anonymous", "member", "student", "writer", "admin")
+CATEGORY = UUID("0195f3a0-7c00-7000-8000-00000000ca7e")
+"""The category that the document's example names."""
+ACTORS = ("anonymous", "member", "student", "writer", "client", "worker", "admin")
 PAIRS = {
     "member": ("mwangi", "makena"),
     "student": ("amina", "brian"),
     "writer": ("wanjiru", "wafula"),
+    "client": ("cheptoo", "chege"),
+    "worker": ("njeri", "kamau"),
     "admin": ("achieng", "abdi"),
 }
 
@@ -117,6 +121,7 @@ async def open_world(market: Market, owner: "asyncpg.Connection[asyncpg.Record]"
             "student": (first_task, second_task),
             "writer": (first_task if kind in {"task_held", "task_done"} else None, second_task),
         }
+    await open_catalogue(world)
     done = tasks["task_done"]
     subs = [await market.value("SELECT id::text FROM submissions WHERE task_id = $1", UUID(task)) for task in done]
     files = [
@@ -129,6 +134,7 @@ async def open_world(market: Market, owner: "asyncpg.Connection[asyncpg.Record]"
         ("notice", "notices", "recipient"),
         ("device", "sign_ins", "account_id"),
         ("payment", "payment_intents", "payer_id"),
+        ("intent", "payment_intents", "payer_id"),
     ):
         column = "reference" if kind == "payment" else "id"
         world.things[kind] = {}
@@ -158,17 +164,31 @@ async def open_world(market: Market, owner: "asyncpg.Connection[asyncpg.Record]"
     case = await market.value("SELECT id::text FROM payment_cases LIMIT 1")
     assert case is not None
     world.things["case"] = {"admin": (None, case)}
-    event = await market.value("SELECT id FROM outbox_messages WHERE done_at IS NOT NULL ORDER BY id LIMIT 1")
-    await market.execute("UPDATE outbox_messages SET done_at = NULL, dead_at = now() WHERE id = $1", event)
-    world.things["dead_letter"] = {"admin": (None, str(event))}
     world.things["job"] = {"admin": (None, "assignments.expire_claims")}
     policies = (await market.get(admin, "/api/admin/policies")).json()["results"]
     world.things["policy"] = {"admin": (None, policies[0]["name"])}
     body = {"username": "makena", "password": PASSWORD}
     world.refresh = (await made(await market.post(None, "/api/auth/login", body)))["refresh"]
     await market.drain()
+    event = await market.value("SELECT id FROM outbox_messages WHERE done_at IS NOT NULL ORDER BY id LIMIT 1")
+    await market.execute("UPDATE outbox_messages SET done_at = NULL, dead_at = now() WHERE id = $1", event)
+    world.things["dead_letter"] = {"admin": (None, str(event))}
     await world.keep()
     return world
+
+
+async def open_catalogue(world: World) -> None:
+    """Have both workers list a service."""
+    market, offered = world.market, []
+    await market.execute(
+        "INSERT INTO offering_categories VALUES ($1, 'Gardens', 'gardens', '', '', $2)", CATEGORY, market.clock.now()
+    )
+    for worker in world.people["worker"]:
+        body = {"name": "Hedges", "description": "Cut", "category_id": str(CATEGORY), "base_price": 500}
+        offered.append((await made(await market.post(worker, "/api/services", body)))["id"])
+    world.things["service"] = {"worker": (offered[0], offered[1])}
+    first, second = world.people["worker"]
+    world.things["worker"] = {"worker": (str(first.id), str(second.id))}
 
 
 async def post_task(market: Market, student: Person, title: str) -> str:

@@ -34,6 +34,7 @@ from domain.gigs.offering import (
 )
 from domain.gigs.worker import AREA, UnknownService, WorkerNotFound, WorkerProfile
 from tests.fakes.core.store import InMemoryCoreUnitOfWork, InMemoryStore
+from tests.fakes.gigs.orders import InMemoryOrders
 
 Row = TypeVar("Row")
 
@@ -143,6 +144,10 @@ class InMemoryGigsUnitOfWork(InMemoryCoreUnitOfWork):
     def workers(self) -> InMemoryWorkers:
         return InMemoryWorkers(self)
 
+    @cached_property
+    def orders(self) -> InMemoryOrders:
+        return InMemoryOrders(self)
+
 
 class InMemoryGigsQueries:
     """Reads over what is committed; a cursor is the id of the edge, and lists go forward only."""
@@ -152,7 +157,7 @@ class InMemoryGigsQueries:
 
     async def categories(self, page: Page) -> Listing[OfferingCategory]:
         categories: list[OfferingCategory] = list(self._store.rows("offering_categories").values())
-        return _page(sorted(categories, key=lambda one: one.id), page, lambda one: one.id, lambda one: one)
+        return page_of(sorted(categories, key=lambda one: one.id), page, lambda one: one.id, lambda one: one)
 
     async def offering(self, offering_id: OfferingId) -> OfferingView:
         offering = self._store.rows("offerings").get(offering_id)
@@ -168,7 +173,7 @@ class InMemoryGigsQueries:
             "created_at": lambda one: one.id,
         }
         found.sort(key=keys[order.removeprefix("-")], reverse=order.startswith("-"))
-        return _page(found, page, lambda one: one.id, self._offering)
+        return page_of(found, page, lambda one: one.id, self._offering)
 
     async def worker(self, account_id: AccountId) -> WorkerPage:
         profile = self._store.rows("worker_profiles").get(account_id)
@@ -206,7 +211,7 @@ class InMemoryGigsQueries:
             ):
                 found.append(view)
         found.sort(key=lambda one: (one.rating.hundredths, one.rating.count, one.account_id), reverse=True)
-        return _page(found, page, lambda one: one.account_id, lambda one: one)
+        return page_of(found, page, lambda one: one.account_id, lambda one: one)
 
     def _account(self, account_id: AccountId) -> Account:
         account: Account = self._store.tables["accounts"][account_id]
@@ -276,7 +281,8 @@ def _has_words(text: str, search: str | None) -> bool:
     return all(any(word.startswith(one) for word in there) for one in re.findall(r"\w+", (search or "").lower()))
 
 
-def _page(found: Iterable[Any], page: Page, key: Callable[[Any], Any], write: Callable[[Any], Row]) -> Listing[Row]:
+def page_of(found: Iterable[Any], page: Page, key: Callable[[Any], Any], write: Callable[[Any], Row]) -> Listing[Row]:
+    """Return what stands behind the cursor, as much as a page holds. Raises Invalid."""
     rows = list(found)
     if page.cursor is not None:
         known = [str(key(row)) for row in rows]

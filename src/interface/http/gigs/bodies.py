@@ -169,7 +169,7 @@ class WorkerBody(Struct, frozen=True, kw_only=True):
         return cls(**_worker_fields(view))
 
 
-class ReviewBody(Struct, frozen=True, kw_only=True):
+class WorkerReviewBody(Struct, frozen=True, kw_only=True):
     """What a client says about a worker."""
 
     id: UUID
@@ -179,7 +179,7 @@ class ReviewBody(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
     @classmethod
-    def of(cls, view: ReviewView) -> "ReviewBody":
+    def of(cls, view: ReviewView) -> "WorkerReviewBody":
         """Write a review."""
         return cls(
             id=view.id,
@@ -193,12 +193,12 @@ class ReviewBody(Struct, frozen=True, kw_only=True):
 class WorkerPageBody(WorkerBody, frozen=True, kw_only=True):
     """A worker with his newest reviews."""
 
-    reviews: Sequence[ReviewBody]
+    reviews: Sequence[WorkerReviewBody]
 
     @classmethod
     def of_page(cls, page: WorkerPage) -> "WorkerPageBody":
         """Write a worker and what is said about him."""
-        return cls(**_worker_fields(page.worker), reviews=[ReviewBody.of(view) for view in page.reviews])
+        return cls(**_worker_fields(page.worker), reviews=[WorkerReviewBody.of(view) for view in page.reviews])
 
 
 def _worker_fields(view: WorkerView) -> dict[str, Any]:
