@@ -196,7 +196,8 @@ class PayPalPaymentGateway:
             can_refund=True,
             can_pay_out=False,
             has_native_idempotency=True,
-            can_search=False,
+            can_search=True,
+            search_is_exact=True,
             amount_in_callback_required=True,
             has_statement=False,
             checks_after=CHECKS_AFTER,
@@ -242,8 +243,8 @@ class PayPalPaymentGateway:
         return await self._capture(references) if is_approved else answer
 
     async def search(self, search: Search) -> tuple[Answer, ...]:
-        """Refuse: an order can be asked for by its id only. Raises Unavailable."""
-        raise Unavailable("PayPal's orders cannot be searched.")
+        """Find nothing: an order whose id we never learnt has no payer, for nobody was shown where to approve it."""
+        return ()
 
     async def refund(self, repayment: Repayment) -> Answer:
         """Give back all or a part of a capture. The same key again gives the same refund."""

@@ -13,7 +13,7 @@ import pytest
 
 from domain.core.kernel.errors import Unavailable
 from domain.core.kernel.money import Money
-from domain.core.payments.gateway import Answer, Authority, Outcome, Payout, ProviderReferences, Repayment, Search
+from domain.core.payments.gateway import Answer, Authority, Outcome, Payout, ProviderReferences, Repayment
 from infrastructure.paypal.gateway import CHECKS_AFTER, PayPalPaymentGateway
 from infrastructure.providers.asking import Patience
 from infrastructure.simulator.paypal_books import Call, Fate
@@ -422,15 +422,17 @@ async def test_what_was_never_captured_cannot_be_given_back(bench: PayPalBench) 
 
 async def test_what_paypal_is_not_asked_for(bench: PayPalBench) -> None:
     can = bench.gateway.capabilities
-    assert (can.can_refund, can.can_pay_out, can.can_search, can.has_statement) == (True, False, False, False)
-    assert can.has_native_idempotency
+    assert (can.can_refund, can.can_pay_out, can.has_statement, can.has_native_idempotency) == (
+        True,
+        False,
+        False,
+        True,
+    )
     assert CHECKS_AFTER[:4] == (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=3), timedelta(days=1))
     assert (can.checks_after, CHECKS_AFTER[-1]) == (CHECKS_AFTER, timedelta(days=7))
     now = bench.clock.now()
     payout = Payout(payout_id=UUID(int=2), amount=DOLLARS, phone="+254712345678", idempotency_key="payout:2")
     assert (await bench.gateway.pay_out(payout)).code == "PAYOUT_UNSUPPORTED"
     assert (await bench.gateway.query_payout(ProviderReferences("1"))).outcome is Outcome.UNKNOWN
-    with pytest.raises(Unavailable):
-        await bench.gateway.search(Search(phone=None, amount=DOLLARS, sent_after=now, sent_before=now))
     with pytest.raises(Unavailable):
         bench.gateway.statement(since=now, until=now)
