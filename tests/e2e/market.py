@@ -280,11 +280,13 @@ async def open_market(
         database = Database(url, pool_size=pool_size)
         resources.push_async_callback(database.close)
         subscriptions = SubscriptionList()
+        real = await real_adapters(
+            settings, database=database, subscriptions=subscriptions, resources=resources, clock=clock
+        )
+        assert isinstance(real.gateways, BoundGateways)
         adapters = replace(
-            await real_adapters(
-                settings, database=database, subscriptions=subscriptions, resources=resources, clock=clock
-            ),
-            gateways=BoundGateways({"mpesa": gateway}),
+            real,
+            gateways=BoundGateways({**real.gateways.by_method, "mpesa": gateway}),
             mailer=mailer,
             passwords=PlainPasswordHasher(),
             policies=policies,

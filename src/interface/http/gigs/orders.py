@@ -1,10 +1,10 @@
 """Orders: clients place and pay them, workers do them, administrators see to it."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Controller, Request, Response, get, post, route
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from application.core.identity.authenticate import Caller
@@ -64,11 +64,11 @@ class OrderController(Controller):
         order_queries: Wired[OrderQueries],
         policies: Wired[Policies],
         status: FromQuery[OrderStatus | None] = None,
-        scope: FromQuery[OrderScope] = OrderScope.ALL,
+        which: FromQuery[Annotated[OrderScope, QueryParameter(name="scope")]] = OrderScope.ALL,
         archived: FromQuery[bool] = False,
     ) -> ListBody[OrderBody]:
         """List orders, newest first: one's own, and the open ones that one could take; for administrators all."""
-        wanted = OrderFilter(status=status, scope=scope, with_archived=archived)
+        wanted = OrderFilter(status=status, scope=which, with_archived=archived)
         listing = await order_queries.orders(wanted, viewer_of(caller), page)
         attempts_max = policies.value(PAYMENT_ATTEMPTS)
         return list_body(request, listing, lambda view: OrderBody.of(view, attempts_max))
