@@ -34,12 +34,15 @@ from application.core.payments.ports import (
     CallbackReader,
     Gateways,
     PayerPhones,
-    PaymentsUnitOfWork,
 )
 from application.core.payments.queries import DailyFiguresWriter, PaymentQueries
 from application.core.payments.refund_ports import RefundPurposes
 from application.core.payments.simulation import PaymentSimulator
-from application.core.payments.withdrawal_ports import WithdrawalQueries, WithdrawalsUnitOfWork
+from application.core.payments.withdrawal_ports import (
+    PayoutEventsUnitOfWork,
+    WithdrawalQueries,
+    WithdrawalsUnitOfWork,
+)
 from application.core.reputation.ports import RatingQueries
 from application.gigs.order_ports import OrdersUnitOfWork
 from application.gigs.order_queries import OrderQueries
@@ -89,7 +92,7 @@ class Adapters:
     payment_queries: PaymentQueries
     payment_simulator: PaymentSimulator | None
     """None in production."""
-    payments_units: Callable[[], PaymentsUnitOfWork]
+    payments_units: Callable[[], PayoutEventsUnitOfWork]
     refund_purposes: RefundPurposes = field(default_factory=RefundPurposes)
     """Whose payments can be refunded; `build` fills it."""
     soko_callbacks: CallbackReader

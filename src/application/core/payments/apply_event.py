@@ -3,8 +3,9 @@
 - A success moves money once, whatever the shape, order or number of deliveries (callback.effect_once).
 - What names no payment of ours is parked and matched again for `payments.parked_event_life`, then it is a case,
   and money that surely arrived is booked to suspense (callback.unknown_is_parked).
+- News of a payout moves its withdrawal once (withdrawals.pays_once).
 - News of a refund settles it once, as an answer does (refunds.parked_while_pending).
-- What is news of neither, or not understood, is stored and otherwise left alone (callback.status_words).
+- What is news of none of them, or not understood, is stored and otherwise left alone (callback.status_words).
 """
 
 from collections.abc import Callable
@@ -14,10 +15,12 @@ from typing import Final
 from uuid import UUID
 
 from application.core.kernel.ports import Clock, IdSource, Policies
+from application.core.payments.apply_payout_event import ApplyPayoutEvent
 from application.core.payments.ports import PaymentsUnitOfWork
 from application.core.payments.queries import PaymentQueries
 from application.core.payments.record_answer import record
 from application.core.payments.settle_refund import SettleRefund
+from application.core.payments.withdrawal_ports import PayoutEventsUnitOfWork
 from domain.core.kernel.ids import TransferId
 from domain.core.ledger.accounts import AccountRef
 from domain.core.ledger.transfer import Posting, Transfer, TransferKind
@@ -49,7 +52,7 @@ REPLY_BY_TURN: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyEvent:
-    unit_of_work: Callable[[], PaymentsUnitOfWork]
+    unit_of_work: Callable[[], PayoutEventsUnitOfWork]
     clock: Clock
     ids: IdSource
     policies: Policies
@@ -70,6 +73,9 @@ class ApplyEvent:
         now = self.clock.now()
         if notice.kind is EventKind.REFUND and notice.is_understood:
             return await self._apply_refund(event_id, sender, notice, received_at)
+        if notice.kind is EventKind.PAYOUT and notice.payout_id is not None and notice.is_understood:
+            apply = ApplyPayoutEvent(unit_of_work=self.unit_of_work, clock=self.clock, ids=self.ids)
+            return await apply(event_id, sender, notice.payout_id, notice)
         async with self.unit_of_work() as uow:
             if notice.kind is not EventKind.PAYMENT or not (notice.is_understood or notice.is_contradictory):
                 uow.gateway_events.close(event_id, "stored", attempt_id=None)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from application.core.kernel.ports import Listing, Page
 from application.core.ledger.ports import LedgerUnitOfWork
+from application.core.payments.ports import PaymentsUnitOfWork
 from domain.core.kernel.ids import AccountId
 from domain.core.kernel.money import Money
 from domain.core.payments.withdrawal import DestinationHistory, Withdrawal, WithdrawalId
@@ -39,6 +40,10 @@ class WithdrawalsUnitOfWork(LedgerUnitOfWork, Protocol):
 
     @property
     def withdrawals(self) -> Withdrawals: ...
+
+
+class PayoutEventsUnitOfWork(WithdrawalsUnitOfWork, PaymentsUnitOfWork, Protocol):
+    """A unit of work that can apply whatever a provider tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

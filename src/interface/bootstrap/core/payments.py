@@ -17,7 +17,6 @@ from application.core.payments.ports import (
     CallbackReader,
     Gateways,
     PayerPhones,
-    PaymentsUnitOfWork,
 )
 from application.core.payments.queries import DailyFiguresWriter, PaymentQueries
 from application.core.payments.receive_callback import ReceiveCallback, ReceiveCallbacks
@@ -33,6 +32,7 @@ from application.core.payments.simulation import PaymentSimulator
 from application.core.payments.start_payment import StartPayment
 from application.core.payments.top_up import TopUp
 from application.core.payments.watch_unserved import WatchUnserved
+from application.core.payments.withdrawal_ports import PayoutEventsUnitOfWork
 from interface.bootstrap.area import Area, Job
 from interface.http.core.payment_list import PaymentController
 from interface.http.core.payments import CallbackController, TransactionController
@@ -67,7 +67,7 @@ class PaymentAdapters(Protocol):
     def payment_simulator(self) -> PaymentSimulator | None: ...
 
     @property
-    def payments_units(self) -> Callable[[], PaymentsUnitOfWork]: ...
+    def payments_units(self) -> Callable[[], PayoutEventsUnitOfWork]: ...
 
     @property
     def policies(self) -> Policies: ...
