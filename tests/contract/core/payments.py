@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from hashlib import sha256
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 
 from application.core.kernel.ports import Page
 from application.core.payments.ports import CallbackInbox, PaymentsUnitOfWork
-from application.core.payments.queries import PaymentQueries
+from application.core.payments.queries import PaymentQueries, RetryTerms
 from domain.core.kernel.errors import NotFound
 from domain.core.kernel.ids import AccountId, IntentId
 from domain.core.kernel.money import Money
@@ -53,7 +53,8 @@ def an_attempt(number: int, status: AttemptStatus = AttemptStatus.PENDING, **cha
         "next_check_at": NOON + timedelta(seconds=75),
         "status": status,
     }
-    return PaymentAttempt(id=UUID(int=0xA0000 + number), method="mpesa", gateway="lipana", **values | changed)
+    means = {"method": "mpesa", "gateway": "lipana"}
+    return PaymentAttempt(id=UUID(int=0xA0000 + number), **means | values | changed)
 
 
 def an_intent(number: int = 1, *attempts: PaymentAttempt, **changed: Any) -> PaymentIntent:
@@ -450,8 +451,64 @@ class PaymentsContract:
             an_intent(9, failed(9, finished_at=NOON - DAY)),
             an_intent(10, failed(10), failed(11, code="REJECTED")),
         )
-        found = await stores.queries.soft_failures(NOON - DAY, ["BUSY", "NETWORK_ERROR"], 10, now=NOON + MINUTE)
+        terms = RetryTerms(
+            now=NOON + MINUTE,
+            failed_after=NOON - DAY,
+            codes=["BUSY", "NETWORK_ERROR"],
+            prompts=True,
+            gateways=["simulator"],
+            retries_max=2,
+            last_retry_before=NOON - MINUTE,
+        )
+        found = await stores.queries.soft_failures(terms, 10)
         assert [one.attempt_id for one in found] == [an_attempt(2).id, an_attempt(1).id]
+        assert await stores.queries.soft_failures(replace(terms, prompts=False), 10) == []
+        assert len(await stores.queries.soft_failures(terms, 1)) == 1
+
+    async def test_what_needs_no_payer_is_tried_again_a_few_times_with_a_pause(self, stores: PaymentStores) -> None:
+        def failed(number: int, **changed: Any) -> PaymentAttempt:
+            values: dict[str, Any] = {
+                "phone": None,
+                "method": "card",
+                "gateway": "simulator",
+                "card": CardKept(brand="visa", last4="0119", token=f"tok_{number}"),
+                "code": "BUSY",
+                "finished_at": NOON,
+                "next_check_at": None,
+            }
+            return an_attempt(number, AttemptStatus.FAILED, **values | changed)
+
+        long_ago, later = NOON - 30 * MINUTE, {"is_retry": True, "created_at": NOON}
+        await store(
+            stores,
+            an_intent(1, failed(1, finished_at=NOON + MINUTE)),
+            an_intent(2, failed(2, method="payme", card=None)),
+            an_intent(3, failed(3, card=None)),
+            an_intent(4, failed(4, gateway="stripe", card=None, method="stripe")),
+            an_intent(5, failed(5), failed(6, **later)),
+            an_intent(7, failed(7), failed(8, is_retry=True, created_at=long_ago)),
+            an_intent(
+                9,
+                failed(9),
+                failed(10, is_retry=True, created_at=long_ago),
+                failed(11, is_retry=True, created_at=long_ago),
+            ),
+            an_intent(12, failed(12), failed(13), attempts_max=3),
+            an_intent(14, failed(14), failed(15), failed(16, sent_at=None), attempts_max=4),
+        )
+        terms = RetryTerms(
+            now=NOON + 2 * MINUTE,
+            failed_after=NOON - DAY,
+            codes=["BUSY"],
+            prompts=False,
+            gateways=["simulator"],
+            retries_max=2,
+            last_retry_before=long_ago,
+        )
+        found = await stores.queries.soft_failures(terms, 10)
+        assert {one.attempt_id for one in found} == {an_attempt(number).id for number in (1, 2, 8, 16)}
+        assert found[-1].attempt_id == an_attempt(1).id
+        assert await stores.queries.soft_failures(replace(terms, gateways=[]), 10) == []
 
     async def test_a_paid_purpose_that_took_no_effect_is_found(self, stores: PaymentStores) -> None:
         paid: dict[str, Any] = {"status": IntentStatus.SUCCEEDED, "closed_at": NOON}

@@ -16,6 +16,7 @@ from application.core.payments.queries import (
     PaymentDetail,
     PaymentFilter,
     PaymentView,
+    RetryTerms,
     UnservedPayment,
 )
 from domain.core.kernel.errors import Unavailable
@@ -151,17 +152,22 @@ class InMemoryPaymentQueries:
             for one in _oldest(events, lambda one: one.look_at, now, limit)
         ]
 
-    async def soft_failures(
-        self, since: datetime, codes: Sequence[str], limit: int, *, now: datetime
-    ) -> Sequence[DueAttempt]:
-        def failed_at(intent: PaymentIntent, one: PaymentAttempt) -> datetime | None:
-            is_soft = one.status is AttemptStatus.FAILED and one.code in codes and one.phone is not None
-            is_last = intent.attempts[-1] is one and not any(each.is_retry for each in intent.attempts)
-            is_payable = intent.is_open and intent.expires_at > now
-            is_young = one.finished_at is not None and one.finished_at > since
-            return one.finished_at if is_soft and is_last and is_payable and is_young else None
+    async def soft_failures(self, terms: RetryTerms, limit: int) -> Sequence[DueAttempt]:
+        def may_repeat(intent: PaymentIntent, one: PaymentAttempt) -> bool:
+            retries = [each.created_at for each in intent.attempts if each.is_retry]
+            if one.phone is not None:
+                return terms.prompts and not retries
+            if one.gateway not in terms.gateways or (one.method == "card" and one.card is None):
+                return False
+            return len(retries) < terms.retries_max and all(at <= terms.last_retry_before for at in retries)
 
-        return self._due(failed_at, datetime.max.replace(tzinfo=now.tzinfo), limit)
+        def failed_at(intent: PaymentIntent, one: PaymentAttempt) -> datetime | None:
+            is_soft = one.status is AttemptStatus.FAILED and one.code in terms.codes and intent.attempts[-1] is one
+            is_payable = intent.is_open and intent.expires_at > terms.now and intent.attempts_left not in {0, 1}
+            is_young = one.finished_at is not None and one.finished_at > terms.failed_after
+            return one.finished_at if is_soft and is_payable and is_young and may_repeat(intent, one) else None
+
+        return self._due(failed_at, datetime.max.replace(tzinfo=terms.now.tzinfo), limit)
 
     async def unserved(self, before: datetime, limit: int) -> Sequence[UnservedPayment]:
         paid = [one for one in self._intents() if one.status is IntentStatus.SUCCEEDED and one.served_at is None]

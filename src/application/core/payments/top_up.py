@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from application.core.kernel.ports import IdSource, Policies
-from application.core.payments.ports import Gateways, PayerPhones, PaymentsUnitOfWork
+from application.core.payments.ports import Gateways, MethodUnavailable, PayerPhones, PaymentsUnitOfWork
 from application.core.payments.start_payment import (
     PaymentRequest,
     PaymentState,
@@ -51,8 +51,10 @@ class TopUp:
             raise below_minimum(Money(minimum))
         if command.amount.currency == "KES" and command.amount.minor > maximum:
             raise above_maximum(Money(maximum))
-        phone = command.phone
-        if phone is None and self.gateways.gateway_for(command.method).capabilities.needs_phone:
+        phone, capabilities = command.phone, self.gateways.gateway_for(command.method).capabilities
+        if capabilities.takes_cards:  # a wallet is filled from a phone, or on the provider's own page
+            raise MethodUnavailable
+        if phone is None and capabilities.needs_phone:
             phone = await self.phones.phone_of(command.payer)
         prepared = await self._prepare(command, phone)
         return await self.start_payment.send(prepared), prepared.is_repeat
