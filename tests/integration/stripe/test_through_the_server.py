@@ -19,7 +19,7 @@ WITH_FEE = {"wallet": 100_00, "clearing": 3_40}  # what Stripe keeps never reach
 
 @pytest.fixture
 async def stripe() -> AsyncIterator[StripeBench]:
-    async with stripe_bench(Patience(total_timeout_s=0.5)) as bench:
+    async with stripe_bench(Patience(total_timeout_s=3)) as bench:
         yield bench
 
 
@@ -187,7 +187,7 @@ def test_every_trick_about_a_payment_is_played() -> None:
 async def test_every_trick_ends_as_its_rule_says(stripe: StripeBench, server: PaymentsBench) -> None:
     references, seen = dict[StripeTrick, str](), dict[StripeTrick, list[str]]()
     for trick in ENDS:
-        stripe.simulator.script(trick, on="sessions", delay_s=2)
+        stripe.simulator.script(trick, on="sessions", delay_s=4)
         told = await start(server)
         references[trick], seen[trick] = told["reference"], [told.get("stage", told.get("code", "?"))]
         page = page_of(stripe, told["reference"])
