@@ -462,21 +462,6 @@ def stage_of(
     return str(attempt)
 
 
-def progress_word(stage: str) -> str:
-    """Return pending, processing, completed, failed, canceled, partially_refunded or refunded."""
-    match stage:
-        case "created":
-            return "pending"
-        case "pending" | "unknown" | "review":
-            return "processing"
-        case "succeeded":
-            return "completed"
-        case "canceled" | "partially_refunded" | "refunded":
-            return stage
-        case _:
-            return "failed"
-
-
 def status_word(stage: str) -> str:
     """Return PENDING, SUCCESS or FAILED."""
     match stage:

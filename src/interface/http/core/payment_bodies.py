@@ -1,17 +1,17 @@
 """What is sent to pay for something, and what is answered; shared by everything that can be paid for."""
 
-from datetime import datetime
 from typing import Annotated
-from uuid import UUID
 
 from litestar import Response
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from msgspec import Meta, Struct
 
-from application.core.payments.start_payment import WALLET_METHOD, AttemptState, PaymentState
+from application.core.payments.start_payment import WALLET_METHOD, PaymentState
 from domain.core.kernel.money import Money
 from domain.core.payments.gateway import Card
-from domain.core.payments.intent import progress_word
+from domain.core.payments.intent import payment_word
+from interface.http.core.payment_list import ORDER_PURPOSE, AttemptBody, PaymentBody
+from interface.http.core.payments import MethodWord, PhoneInput
 
 PAY_REFUSALS = (
     "ledger.insufficient_funds",
@@ -33,10 +33,6 @@ PAY_REFUSALS = (
 )
 """What paying can be refused with, beside what the thing that is paid for says itself."""
 
-ORDER_PURPOSE = "ORDER"
-
-PhoneInput = Annotated[str, Meta(min_length=1, max_length=20)]
-MethodWord = Annotated[str, Meta(min_length=1, max_length=20, pattern="^[a-z_]+$")]
 CardNumberInput = Annotated[str, Meta(max_length=40)]
 CardExpiryInput = Annotated[str, Meta(max_length=10)]
 CardCvvInput = Annotated[str, Meta(max_length=10)]
@@ -86,62 +82,30 @@ class PayInput(Struct, frozen=True):
         )
 
 
-class AttemptBody(Struct, frozen=True):
-    """One try to pay."""
-
-    id: UUID
-    method: str
-    status: str
-    code: str | None
-    created_at: datetime
-
-    @classmethod
-    def of(cls, state: AttemptState) -> "AttemptBody":
-        """Write an attempt."""
-        return cls(state.id, state.method, progress_word(state.stage), state.code, state.created_at)
-
-
-class PaymentBody(Struct, frozen=True, kw_only=True):
-    """A payment with everything that was tried for it."""
-
-    id: UUID
-    order: UUID | None
-    """What was paid for, where it is an order."""
-    user: UUID
-    amount: str
-    currency: str
-    method: str
-    payment_method: str
-    """The same as `method`."""
-    status: str
-    stage: str
-    transaction_id: str | None
-    refunded_amount: str
-    attempts: list[AttemptBody]
-    attempts_left: int | None
-    created_at: datetime
-    completed_at: datetime | None
-
-    @classmethod
-    def of(cls, state: PaymentState) -> "PaymentBody":
-        """Write a payment that was just started, or is still under way: nothing was given back of it."""
-        return cls(
-            id=state.payment_id,
-            order=state.subject if state.purpose.upper() == ORDER_PURPOSE else None,
-            user=state.payer,
-            amount=state.amount.text,
-            currency=state.amount.currency,
-            method=state.method,
-            payment_method=state.method,
-            status=progress_word(state.stage),
-            stage=state.stage,
-            transaction_id=state.transaction_id,
-            refunded_amount=Money.zero(state.amount.currency).text,
-            attempts=[AttemptBody.of(one) for one in state.attempts],
-            attempts_left=state.attempts_left,
-            created_at=state.created_at,
-            completed_at=state.completed_at,
-        )
+def payment_of(state: PaymentState) -> PaymentBody:
+    """Write a payment that was just started, or is still under way: nothing was given back of it."""
+    return PaymentBody(
+        id=state.payment_id,
+        order=state.subject if state.purpose == ORDER_PURPOSE else None,
+        user=state.payer,
+        amount=state.amount.text,
+        currency=state.amount.currency,
+        method=state.method,
+        payment_method=state.method,
+        status=payment_word(state.stage),
+        stage=state.stage,
+        transaction_id=state.transaction_id,
+        refunded_amount=Money.zero(state.amount.currency).text,
+        attempts=[
+            AttemptBody(
+                id=one.id, method=one.method, status=payment_word(one.stage), code=one.code, created_at=one.created_at
+            )
+            for one in state.attempts
+        ],
+        attempts_left=state.attempts_left,
+        created_at=state.created_at,
+        completed_at=state.completed_at,
+    )
 
 
 class GatewayResponseBody(Struct, frozen=True):
@@ -171,9 +135,9 @@ class PaidBody(PaymentBody, frozen=True, kw_only=True):
     """None where no provider was asked."""
 
     @classmethod
-    def of(cls, state: PaymentState) -> "PaidBody":
+    def paid(cls, state: PaymentState) -> "PaidBody":
         """Write the answer to a payment."""
-        payment = PaymentBody.of(state)
+        payment = payment_of(state)
         return cls(
             **{name: getattr(payment, name) for name in PaymentBody.__struct_fields__},
             reference=state.reference,
@@ -186,4 +150,4 @@ class PaidBody(PaymentBody, frozen=True, kw_only=True):
 
 def paid_response(state: PaymentState, *, was_open: bool) -> Response[PaidBody]:
     """Return the answer to a payment: 201, or 200 for an attempt that was in flight already."""
-    return Response(PaidBody.of(state), status_code=HTTP_200_OK if was_open else HTTP_201_CREATED)
+    return Response(PaidBody.paid(state), status_code=HTTP_200_OK if was_open else HTTP_201_CREATED)
