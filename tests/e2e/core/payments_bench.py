@@ -23,6 +23,7 @@ from infrastructure.lipana.callback import signature
 from infrastructure.postgres.core.payments import PostgresCallbackInbox
 from infrastructure.postgres.core.payments_queries import PostgresPayerPhones, PostgresPaymentQueries
 from infrastructure.postgres.core.unit_of_work import PostgresCoreUnitOfWork
+from infrastructure.postgres.core.withdrawals import PostgresWithdrawalQueries
 from infrastructure.postgres.database import Database
 from infrastructure.security.soko_callbacks import SokoCallbacks
 from interface.bootstrap.area import SubscriptionList
@@ -30,6 +31,7 @@ from interface.bootstrap.asgi import create_app
 from interface.bootstrap.container import Server
 from interface.bootstrap.core.payment_gateways import BoundGateways
 from interface.bootstrap.core.payments import payments_area
+from interface.bootstrap.core.withdrawals import withdrawals_area
 from tests.fakes.core.payment_gateway import InMemoryPaymentGateway
 from tests.fakes.core.security import PlainAccessTokens
 from tests.fakes.core.system import FixedClock, SeededRandomness, SequentialIds
@@ -97,6 +99,8 @@ class BenchAdapters:
     randomness: Any
     refund_purposes: RefundPurposes = field(default_factory=RefundPurposes)
     soko_callbacks: Any
+    withdrawal_queries: Any
+    withdrawals_units: Any
 
 
 @dataclass(slots=True, kw_only=True)
@@ -203,6 +207,10 @@ async def payments_bench(
     gateway.database, gateway.borrowed = database, []
     queries = PostgresPaymentQueries(database)
     subscriptions = SubscriptionList()
+
+    def units() -> PostgresCoreUnitOfWork:
+        return PostgresCoreUnitOfWork(database, clock=clock, ids=ids, subscriptions=subscriptions)
+
     adapters = BenchAdapters(
         callback_inbox=PostgresCallbackInbox(database),
         clock=clock,
@@ -212,19 +220,21 @@ async def payments_bench(
         payer_phones=PostgresPayerPhones(database),
         payment_queries=queries,
         payment_simulator=simulator,
-        payments_units=lambda: PostgresCoreUnitOfWork(database, clock=clock, ids=ids, subscriptions=subscriptions),
+        payments_units=units,
         policies=policies,
         randomness=SeededRandomness(),
         soko_callbacks=SokoCallbacks(secret=SOKO_SECRET),
+        withdrawal_queries=PostgresWithdrawalQueries(database),
+        withdrawals_units=units,
     )
-    area = payments_area(adapters)
+    area, withdrawals = payments_area(adapters), withdrawals_area(adapters)
     tokens = PlainAccessTokens()
     nobody: Any = NothingRevoked()
     unused: Any = None
     server = Server(
         adapters=unused,
         authenticate=Authenticate(tokens=tokens, revocations=nobody, clock=clock),
-        areas=(area,),
+        areas=(area, withdrawals),
     )
     app = create_app(server)
     # on the loop of the test itself, so that the pool and the provider live on one loop
@@ -242,7 +252,7 @@ async def payments_bench(
                 tokens=tokens,
                 adapters=adapters,
                 use_cases=area.use_cases,
-                jobs={job.name: job.run for job in area.jobs},
+                jobs={job.name: job.run for job in (*area.jobs, *withdrawals.jobs)},
             )
         assert database.borrowed == 0
     finally:
