@@ -25,8 +25,8 @@ from infrastructure.postgres.core.payments import (
     PostgresGatewayEvents,
     PostgresIntents,
 )
+from infrastructure.postgres.core.payments_refunds import REFUND_REFUSALS, PostgresRefunds
 from infrastructure.postgres.core.policies import PostgresPolicyRows
-from infrastructure.postgres.core.refunds import REFUND_REFUSALS, PostgresRefunds
 from infrastructure.postgres.core.reputation import REPUTATION_REFUSALS, PostgresRatings
 from infrastructure.postgres.core.reputation_reviews import REVIEW_REFUSALS, PostgresReviews
 from infrastructure.postgres.core.withdrawals import PostgresWithdrawals

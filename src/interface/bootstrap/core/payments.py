@@ -34,9 +34,9 @@ from application.core.payments.top_up import TopUp
 from application.core.payments.watch_unserved import WatchUnserved
 from application.core.payments.withdrawal_ports import PayoutEventsUnitOfWork
 from interface.bootstrap.area import Area, Job
-from interface.http.core.payment_list import PaymentController
 from interface.http.core.payments import CallbackController, TransactionController
 from interface.http.core.payments_admin import CaseController, ReportController, SimulatorController
+from interface.http.core.payments_list import PaymentController
 
 
 class PaymentAdapters(Protocol):

@@ -24,7 +24,7 @@ from domain.gigs.transitions import Action, OrderStatus
 from interface.http.aliases import operation_ids
 from interface.http.caller import has_role
 from interface.http.core.identity_bodies import set_fields
-from interface.http.core.payment_bodies import PAY_REFUSALS, PaidBody, PayInput, paid_response
+from interface.http.core.payments_bodies import PAY_REFUSALS, PaidBody, PayInput, paid_response
 from interface.http.gigs.order_bodies import (
     AssignBody,
     CancelBody,

@@ -10,8 +10,8 @@ from application.core.payments.start_payment import WALLET_METHOD, PaymentState
 from domain.core.kernel.money import Money
 from domain.core.payments.gateway import Card
 from domain.core.payments.intent import payment_word
-from interface.http.core.payment_list import ORDER_PURPOSE, AttemptBody, PaymentBody
 from interface.http.core.payments import MethodWord, PhoneInput
+from interface.http.core.payments_list import ORDER_PURPOSE, AttemptBody, PaymentBody
 
 PAY_REFUSALS = (
     "ledger.insufficient_funds",
