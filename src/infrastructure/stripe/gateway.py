@@ -420,9 +420,12 @@ def _silence(reply: _Reply, references: ProviderReferences) -> Answer:
 
 
 def _rows_of(reply: _Reply) -> list[Fields] | None:
-    """Return the rows of one page, None where it is none."""
-    rows = reply.found.get("data") if reply.found is not None else None
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else None
+    """Return the rows of one page, None where it is none: an empty list would be a claim."""
+    page = reply.found or {}
+    rows = page.get("data")
+    if page.get("object") != "list" or not isinstance(page.get("has_more"), bool) or not isinstance(rows, list):
+        return None
+    return [row for row in rows if isinstance(row, dict)]
 
 
 def _page_of(session: Fields) -> Answer:
