@@ -7,6 +7,7 @@ from infrastructure.postgres.gigs.order_queries import PostgresOrderQueries
 from infrastructure.postgres.gigs.unit_of_work import PostgresGigsUnitOfWork
 from infrastructure.system.ids import UuidV7Source
 from interface.bootstrap.area import SubscriptionList
+from tests.contract.gigs.order_queries import OrderQueriesContract
 from tests.contract.gigs.orders import OrderRepositoryContract, OrderStore, furnish
 from tests.fakes.core.system import FixedClock
 
@@ -25,3 +26,6 @@ class PostgresOrderStore:
 
 
 class TestPostgresOrders(PostgresOrderStore, OrderRepositoryContract): ...
+
+
+class TestPostgresOrderQueries(PostgresOrderStore, OrderQueriesContract): ...
