@@ -309,6 +309,10 @@ class PaymentQueries(Protocol):
 class DailyFiguresWriter(Protocol):
     """Counts a business day once more and stores the figures."""
 
+    async def last_day(self) -> date | None:
+        """Return the latest day that has figures, if any has."""
+        ...
+
     async def count(self, day: date, *, since: datetime, until: datetime, now: datetime) -> int:
         """Store the figures of the day in place of earlier ones; return how many rows there are."""
         ...

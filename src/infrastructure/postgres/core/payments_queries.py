@@ -244,6 +244,7 @@ _FIGURES = Statement(
     .order_by(payment_daily_figures.c.purpose, payment_daily_figures.c.currency)
     .limit(1_000)
 )
+_LAST_DAY = Statement(select(func.max(payment_daily_figures.c.day)))
 _COUNT_DAY = Statement(
     text(
         "INSERT INTO payment_daily_figures (day, purpose, currency, started, completed, failed, pending, refunded,"
@@ -468,6 +469,12 @@ class PostgresPaymentQueries:
             )
             for row in rows
         ]
+
+    async def last_day(self) -> date | None:
+        """Return the latest day that has figures, if any has."""
+        async with self._database.connection() as connection:
+            found: date | None = await _LAST_DAY.fetch_value(connection)
+        return found
 
     async def count(self, day: date, *, since: datetime, until: datetime, now: datetime) -> int:
         """Store the figures of the day in place of earlier ones; return how many rows there are."""
