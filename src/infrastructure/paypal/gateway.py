@@ -105,6 +105,8 @@ class PayPalSettings:
     client_secret: str = field(repr=False)
     webhook_id: str
     """PayPal's name for our subscription; it is part of what is signed."""
+    return_url: str
+    """Where a payer goes back to who was not sent with an address of his own."""
     is_live: bool = False
     roots: Sequence[Certificate] | None = None
     """Who may vouch for the certificates of callbacks; None: the authorities of the web."""
@@ -206,11 +208,13 @@ class PayPalPaymentGateway:
     async def collect(self, collection: Collection) -> Answer:
         """Make an order, and say where the payer approves it. The same key again gives the same order."""
         assert 0 < collection.amount.minor <= self._settings.amount_max_minor, "see capabilities"
-        context: dict[str, str] = {"user_action": "PAY_NOW", "shipping_preference": "NO_SHIPPING"}
-        if collection.return_url is not None:
-            context["return_url"] = collection.return_url
-        if collection.cancel_url is not None:
-            context["cancel_url"] = collection.cancel_url
+        back = collection.return_url or self._settings.return_url
+        context = {
+            "user_action": "PAY_NOW",
+            "shipping_preference": "NO_SHIPPING",
+            "return_url": back,
+            "cancel_url": collection.cancel_url or back,
+        }
         unit = {
             "reference_id": collection.reference,
             "custom_id": collection.reference,

@@ -25,6 +25,7 @@ CLIENT_ID, CLIENT_SECRET, CONTROL_KEY = "client of a test", "secret of a test", 
 WEBHOOK_ID = "1JE4291016473214C"
 CALLBACK_PATH = "/api/payments/paypal/callback"
 CALLBACK_URL = f"http://soko.test{CALLBACK_PATH}"
+DEFAULT_RETURN_URL = "http://shop.test"
 RETURN_URL, CANCEL_URL = "http://shop.test/paid?order=7", "http://shop.test/cancelled"
 
 BEHAVIOUR = {
@@ -150,6 +151,7 @@ def paypal_settings(base_url: str, **how: Any) -> PayPalSettings:
             "client_id": CLIENT_ID,
             "client_secret": CLIENT_SECRET,
             "webhook_id": WEBHOOK_ID,
+            "return_url": DEFAULT_RETURN_URL,
             "patience": Patience(total_timeout_s=5.0),
             **how,
         }

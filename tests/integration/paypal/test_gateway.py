@@ -22,6 +22,7 @@ from tests.contract.core.payment_gateway import Payer, repayment
 from tests.fakes.core.system import FixedClock
 from tests.integration.paypal.bench import (
     CANCEL_URL,
+    DEFAULT_RETURN_URL,
     RETURN_URL,
     PayPalBench,
     at_once,
@@ -112,6 +113,10 @@ async def test_an_order_is_made_with_our_names_on_it(bench: PayPalBench) -> None
     }
     context = body["payment_source"]["paypal"]["experience_context"]
     assert (context["return_url"], context["cancel_url"]) == (RETURN_URL, CANCEL_URL)
+    elsewhere = Sent(order("CREATED"))
+    await elsewhere.gateway.collect(replace(collection, return_url=None, cancel_url=None))
+    context = json.loads(elsewhere.requests[0].content)["payment_source"]["paypal"]["experience_context"]
+    assert (context["return_url"], context["cancel_url"]) == (DEFAULT_RETURN_URL, DEFAULT_RETURN_URL)
     assert (answer.outcome, answer.next_action, answer.next_url) == (
         Outcome.PENDING,
         "redirect",
