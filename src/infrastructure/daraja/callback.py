@@ -98,7 +98,7 @@ def _of_status(told: Fields, addressee: Addressee) -> GatewayNotice:
     items = _named(object_at(told, "ResultParameters") or {}, "ResultParameter", "Key")
     code = text_at(told, "ResultCode")
     if code != "0" or text_at(items, "OriginatorConversationID") not in {None, str(addressee.id)}:
-        return replace(notice, outcome=Outcome.UNKNOWN, code=code_of(code), is_understood=code != "0")
+        return replace(notice, outcome=Outcome.UNKNOWN, code=code_of(code), is_understood=False)
     word = (text_at(items, "TransactionStatus") or "").lower()
     outcome = OUTCOME_BY_TRANSACTION_STATUS.get(word, Outcome.PENDING)
     receipt = text_at(items, "ReceiptNo") if outcome is Outcome.SUCCEEDED else None

@@ -239,6 +239,7 @@ class DarajaSimulator:
         self._client = client
         self._rules: list[_Rule] = []
         self._tokens: dict[str, datetime] = {}
+        self._tokens_made = 0
         self._owed: list[tuple[str, Owed]] = []
         """What questions about payouts are owed, beside the payout's id."""
         self._number = int(clock.now().timestamp() * 1000)
@@ -267,10 +268,15 @@ class DarajaSimulator:
 
     def new_token(self) -> str:
         """Return a token that lives as long as the settings say."""
-        self._number += 1
-        token = f"simulated-token-{self._number}"
+        self._tokens_made += 1
+        token = f"simulated-token-{self._tokens_made}"
         self._tokens[token] = self.now() + self.settings.token_life
         return token
+
+    @property
+    def tokens_made(self) -> int:
+        """How many tokens were given out."""
+        return self._tokens_made
 
     def knows_token(self, token: str) -> bool:
         """Tell whether a token is in force."""

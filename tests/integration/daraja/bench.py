@@ -146,7 +146,7 @@ async def daraja_bench(
             "passkey": PASSKEY,
             "initiator_password": "Safaricom999!*!",
             "control_key": CONTROL_KEY,
-            "token_life": timedelta(hours=1),
+            "token_life": timedelta(seconds=3599 + 1),
         }
         simulator = DarajaSimulator(
             DarajaSimulatorSettings(**given | (simulator_settings or {})), clock, callbacks, key_of_tests()
