@@ -418,12 +418,12 @@ class Order:
         assert by.party in {Party.CLIENT, Party.ADMIN}
         if changes_terms and scheduled_at is not None:
             check_schedule(scheduled_at, now)
+        if quantity is not None:
+            check_total(Money(self.unit_price.minor * quantity, self.unit_price.currency))
         self.description = self.description if description is None else description
         self.address = self.address if address is None else address
         self.scheduled_at = self.scheduled_at if scheduled_at is None else scheduled_at
-        if quantity is not None:
-            self.quantity = quantity
-            check_total(self.total)
+        self.quantity = self.quantity if quantity is None else quantity
         self.updated_at = now
 
     def check_payable(self, now: datetime) -> None:
