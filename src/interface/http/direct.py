@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Request, Response, WebSocket
 from litestar.di import Provide
 from litestar.enums import MediaType
 from litestar.exceptions import ClientException, SerializationException
-from litestar.handlers import HTTPRouteHandler
+from litestar.handlers import HTTPRouteHandler, WebsocketRouteHandler
 from litestar.routes import HTTPRoute
 from litestar.serialization import get_serializer
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -40,16 +40,16 @@ class Direct:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._is_read = False
-        self._call: Call | None = None
+        self._call: Call | SocketCall | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if not self._is_read:  # the routes are complete only after all middleware was made
-            self._call, self._is_read = _call_of(scope), True
+            self._call, self._is_read = _call_of(scope) or _socket_call_of(scope), True
         if self._call is None:
             await self._app(scope, receive, send)
         else:
-            await self._call.answer(Request(scope, receive, send), send)
+            await self._call.answer(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +90,10 @@ class Call:
     encode: Callable[[Any], bytes] | None
     """Writes its reply; None where the handler has a say in more than the document."""
 
-    async def answer(self, request: Asked, send: Send) -> None:
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. What the guards, the input or the handler refuse is raised."""
         handler = self.handler
+        request: Asked = Request(scope, receive, send)
         for guard in self.guards:
             await guard(request, handler)
         if self.takes_json and is_form(request.scope["headers"]):
@@ -121,6 +122,30 @@ class Call:
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": handler.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+@dataclass(frozen=True, slots=True)
+class SocketCall:
+    """How the handler of a socket is called."""
+
+    function: Callable[..., Any]
+    constants: Mapping[str, object]
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket."""
+        await self.function(socket=WebSocket(scope, receive, send), **self.constants)
+
+
+def _socket_call_of(scope: Scope) -> SocketCall | None:
+    """Return how the handler of a socket is called that asks for nothing but what is always the same."""
+    handler = scope["route_handler"]
+    if not isinstance(handler, WebsocketRouteHandler) or handler.resolve_guards():
+        return None
+    provided = handler.resolve_dependencies()
+    wanted = [name for name in handler.parsed_fn_signature.parameters if name != "socket"]
+    if not all(name in provided and _is_constant(provided[name]) for name in wanted):
+        return None
+    return SocketCall(handler.fn, {name: provided[name].value for name in wanted})
 
 
 def _call_of(scope: Scope) -> Call | None:

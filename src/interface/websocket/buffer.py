@@ -59,16 +59,17 @@ class SendBuffer:
             self._sending.cancel()
 
     async def _send_all(self) -> None:
+        later = asyncio.get_running_loop().call_later
         try:
             while self._texts:
                 text, size = self._texts[0]
-                async with asyncio.timeout(SENT_WITHIN_S):
+                waiting = later(SENT_WITHIN_S, self._overflow)
+                try:
                     await self._send(text)
+                finally:
+                    waiting.cancel()
                 self._texts.popleft()
                 self._size -= size
-        except TimeoutError:
-            self._overflow()
-            return
         except Exception:  # the other end is gone; the socket is told so where it listens
             self.close()
             return

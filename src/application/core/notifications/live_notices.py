@@ -111,18 +111,14 @@ class LiveNotices:
     async def show_due(self) -> None:
         """Read for the lines that were woken, and show them what there is. Raises Unavailable."""
         self._has_due.clear()
-        while due := [line for line in tuple(self._due) if self._may_read(line)]:
-            places = {line.place for line in due[:PLACES_AT_ONCE]}
-            read_for = [line for line in due if line.place in places]
-            for line in read_for:
-                del self._due[line]  # who is woken from here on may miss something in this reading, and is due again
+        while batch := self._take_due():
             try:
-                found = await self._notices.following(places, each_max=NOTICES_AT_ONCE)
+                found = await self._notices.following({line.place for line in batch}, each_max=NOTICES_AT_ONCE)
             except BaseException:
-                for line in read_for:
+                for line in batch:
                     self.look_for(line)
                 raise
-            for line in read_for:
+            for line in batch:
                 if line in self._lines:
                     self._show(line, found.get(line.place, ()))
 
@@ -146,6 +142,18 @@ class LiveNotices:
         for line in self._lines:
             if last.get(line.place.person, 0) > line.place.after:
                 self.look_for(line)
+
+    def _take_due(self) -> list[Line]:
+        """Take as many lines as one query reads for; who is woken from here on is due again."""
+        taken, places = list[Line](), set[Place]()
+        for line in tuple(self._due):
+            if len(places) == PLACES_AT_ONCE:
+                break
+            if self._may_read(line):
+                del self._due[line]
+                taken.append(line)
+                places.add(line.place)
+        return taken
 
     def _may_read(self, line: Line) -> bool:
         """Tell whether to read for a line now, and end it if its access has ended."""
