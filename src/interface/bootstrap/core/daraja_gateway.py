@@ -14,7 +14,7 @@ from application.core.payments.simulation import PaymentSimulator
 from infrastructure.daraja.gateway import DarajaPaymentGateway, DarajaPayouts, DarajaSettings
 from infrastructure.simulator.daraja import DarajaSimulator, DarajaSimulatorSettings, Kind
 from infrastructure.simulator.daraja_server import DarajaSimulatorServer
-from interface.bootstrap.settings import Settings
+from interface.bootstrap.settings import Settings, SettingsRefused
 
 DARAJA: Final = "daraja"
 DARAJA_CALLBACK_PATH: Final = "/api/payments/daraja"
@@ -34,9 +34,13 @@ class Daraja:
 async def open_daraja(
     settings: Settings, *, client: httpx.AsyncClient, clock: Clock, resources: AsyncExitStack
 ) -> Daraja | None:
-    """Open it; it is closed with `resources`. Return None where this server has none."""
+    """Open it; it is closed with `resources`. Return None where this server has none. Raises SettingsRefused."""
     if settings.daraja_consumer_key:
-        return Daraja(DarajaPaymentGateway(client, _configured(settings), clock), None)
+        configured = _configured(settings)
+        try:
+            return Daraja(DarajaPaymentGateway(client, configured, clock), None)
+        except ValueError as error:
+            raise SettingsRefused(f"DARAJA_CERTIFICATE_PATH: {error}") from error
     if settings.mpesa_gateway != DARAJA:
         return None
     assert not settings.is_production, "the settings refuse the simulator in production"
