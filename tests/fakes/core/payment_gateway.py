@@ -279,6 +279,7 @@ class InMemoryPaymentGateway:
             phone=fields.get("phone"),
             code=fields.get("code"),
             is_understood=is_understood,
+            is_hint=fields.get("is_hint") is True,
         )
 
     def _check(self, amount: Money) -> None:

@@ -61,6 +61,7 @@ class WatchedGateway(InMemoryPaymentGateway):
     committed: list[Mapping[Any, Any]]
     answer: Answer | None = None
     saw_refund_committed: bool = False
+    refunds_short_by: Money = Money(0)
     dies: bool = False
     """True: the process is cut off in the middle of a call."""
 
@@ -74,7 +75,8 @@ class WatchedGateway(InMemoryPaymentGateway):
         self.saw_refund_committed = repayment.refund_id in self.store.rows("payment_refunds")
         if self.dies:
             raise ConnectionError
-        return await InMemoryPaymentGateway.refund(self, repayment)
+        answer = await InMemoryPaymentGateway.refund(self, repayment)
+        return answer if answer.amount is None else replace(answer, amount=answer.amount - self.refunds_short_by)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -386,8 +386,34 @@ class TestUndecided:
         assert (paid.balance(WALLET), paid.deals.heard) == (100_00, [(Money(100_00), True)])
         assert nothing_parked(paid)
 
+    async def test_a_gateway_that_cannot_be_reached_is_asked_again_and_the_money_waits(self, paid: Desk) -> None:
+        paid.gateway.honours_keys, paid.gateway.refund_ending = True, RefundEnding.CUT_OFF
+        await refund(paid)
+        paid.gateway.is_reachable = False
+        await paid.pass_time(A_REFUND_WAITS)
+        assert (the_refund(paid).status, paid.balance(the_refund(paid).escrow)) == (RefundStatus.PENDING, 100_00)
+        paid.gateway.is_reachable, paid.gateway.refund_ending = True, RefundEnding.PAID
+        await paid.pass_time(A_REFUND_WAITS)
+        assert (the_refund(paid).status, paid.balance(CLEARING)) == (RefundStatus.SUCCEEDED, 0)
+
+    async def test_a_gateway_that_returned_another_amount_moves_nothing_and_is_for_staff(self, paid: Desk) -> None:
+        paid.gateway.refunds_short_by = Money(1_00)
+        await refund(paid)
+        assert paid.balance(the_refund(paid).escrow) == 100_00
+        assert (the_refund(paid).status, paid.case.kind) == (RefundStatus.PENDING, CaseKind.AMOUNT_DIFFERS)
+
 
 class TestNotices:
+    async def test_a_hint_proves_nothing_and_has_the_gateway_asked(self, paid: Desk) -> None:
+        paid.gateway.refund_ending = RefundEnding.PENDING
+        await refund(paid)
+        (booked,) = paid.gateway.refunds.values()
+        for outcome in ("succeeded", "failed"):
+            reply = await paid.receive(*paid.gateway.refund_notice(booked, outcome=outcome, is_hint=True))
+            assert reply == "accepted"
+        assert paid.balance(the_refund(paid).escrow) == 100_00
+        assert the_refund(paid).next_check_at == paid.clock.now()
+
     async def test_another_amount_moves_nothing_and_is_for_staff(self, paid: Desk) -> None:
         paid.gateway.refund_ending = RefundEnding.PENDING
         await refund(paid)
