@@ -1,6 +1,7 @@
 """A server with one route that has an effect, behind the real edge; a process of its own, to be killed."""
 
 import asyncio
+import hmac
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -42,6 +43,11 @@ def caller_of(token: str) -> Caller:
     return Caller(AccountId(UUID(int=int(token))), UUID(int=0), frozenset())
 
 
+def sealed(digest: bytes) -> bytes:
+    """Return what is kept of a request."""
+    return hmac.digest(b"the key of a test", digest, "sha256")
+
+
 def keyed_app(database: Database, *, ahead: timedelta = timedelta(0)) -> App:
     """Return the edge around an application whose effect is one audit entry about the body it was sent."""
     clock, ids = ClockAhead(ahead), UuidV7Source()
@@ -56,7 +62,7 @@ def keyed_app(database: Database, *, ahead: timedelta = timedelta(0)) -> App:
             await uow.commit()
         await send_body(send, 201, str(ids.new()).encode(), {"content-type": "text/plain"})
 
-    edge: App = Idempotency(app, receipts=PostgresReceipts(database, clock, ids), authenticate=caller_of)
+    edge: App = Idempotency(app, receipts=PostgresReceipts(database, clock, ids), authenticate=caller_of, sealed=sealed)
     return RequestEdge(BodyGuard(edge), ids=ids, meter=HttpMeter())
 
 

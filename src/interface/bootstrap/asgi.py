@@ -61,7 +61,12 @@ def create_edge(
     """
     meter = HttpMeter()
     app: App = Options(create_app(server, http_meter=meter, address=address))
-    app = Idempotency(app, receipts=server.adapters.receipts, authenticate=server.authenticate)
+    app = Idempotency(
+        app,
+        receipts=server.adapters.receipts,
+        authenticate=server.authenticate,
+        sealed=lambda digest: server.adapters.codes.digest("requests", digest.hex()),
+    )
     app = BodyGuard(app)
     app = Cors(app, allowed_origins=allowed_origins, allow_local=not is_production)
     return RequestEdge(

@@ -4,6 +4,7 @@ Everything that a person or an operator trusts us with is a word that stands now
 server while the log is written as in production, at its most talkative.
 """
 
+import hashlib
 import io
 import json
 import logging
@@ -18,8 +19,10 @@ import httpx
 import pytest
 import structlog
 
+from infrastructure.simulator.cards_gateway import SimulatedCardGateway
 from interface.bootstrap.logs import LIBRARY_LEVELS, configure_logs
 from interface.bootstrap.settings import read_settings
+from tests.e2e.gigs.stage import set_gigs_stage
 from tests.e2e.market import Market, open_market
 
 PASSWORD, NEW_PASSWORD = "Canary-heron-71", "Canary-egret-72"
@@ -89,6 +92,89 @@ class Watch:
         assert found is not None
         self.secrets.add(found[1])
         return found[1]
+
+
+CARD, LOST_CARD, EMPTY_CARD, WRONG_CARD = (
+    "4929 1111-2345 6787",
+    "4000000000000119",
+    "4000000000009995",
+    "4929111123456788",
+)
+CARD_DIGITS = "4929111123456787"
+TYPED = {"card_number": CARD, "card_expiry": "11/37", "card_cvv": "9731", "card_holder": "Sandgrouse"}
+CARD_WORDS = (CARD, CARD_DIGITS, LOST_CARD, EMPTY_CARD, WRONG_CARD, "11/37", "Sandgrouse")
+CVV = re.compile(r"(?<![0-9a-fA-F.:-])9731(?![0-9a-fA-F-])")
+
+
+def card_words_in(text: str) -> set[str]:
+    """Return what of a card stands in a text, also as bytes are printed."""
+    plain = text.lower()
+    found = {word for word in CARD_WORDS if word.lower() in plain or word.encode().hex() in plain}
+    return found | ({"9731"} if CVV.search(text) else set())
+
+
+async def test_no_card_is_kept_logged_or_told(soko: Market, log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule payments.no_card_data_kept, whatever becomes of the request."""
+    stage, replies = await set_gigs_stage(soko), list[str]()
+
+    async def send(body: object, expect: int, code: str | None = None, *, order: str | None = None) -> httpx.Response:
+        path = f"/api/payments/order/{order or await stage.placed()}/pay"
+        given = {"json": body} if not isinstance(body, bytes) else {"content": body}
+        headers = soko.headers(stage.client) | {"idempotency-key": f"card-{len(replies)}"}
+        headers["content-type"] = "application/json"
+        twice = [await soko.http.post(path, headers=headers, **given) for _ in range(2)]  # the second from a receipt
+        assert [(one.status_code, one.json().get("code")) for one in twice] == [(expect, code)] * 2, twice[0].text
+        replies.extend(f"{one.text} {one.headers}" for one in twice)
+        return twice[0]
+
+    card = {"payment_method": "card", **TYPED}
+    nested = {name.removeprefix("card_"): value for name, value in TYPED.items()}
+    paid = (await send(card, 201)).json()
+    assert (paid["status"], paid["gateway_response"]["success"]) == ("completed", True)
+    assert (await send({"payment_method": "card", "card": nested}, 201)).json()["status"] == "completed"
+    await send(card | {"card_number": EMPTY_CARD}, 422, "payments.declined")
+    await send(card | {"card_number": WRONG_CARD}, 422, "payments.declined")
+    lost = await stage.placed()
+    await send(card | {"card_number": LOST_CARD}, 422, "payments.declined", order=lost)
+    assert await soko.run("payments.retry_failed") >= 1
+    await soko.drain()
+    assert (await stage.order(lost))["status"] == "paid"
+    await send(card | {"card_holder": ""}, 422, "payments.card_incomplete")
+    await send(card | {"card_number": CARD + "x"}, 422, "payments.card_incomplete")
+    await send(card | {"card_expiry": "11/25"}, 422, "payments.card_expired")
+    await send(card | {"payment_method": "mpesa", "phone": "0712345678"}, 422, "payments.raw_card_refused")
+    await send(card | {"payment_method": "cheque"}, 422, "payments.method_unavailable")
+    await send(card | {"payment_method": CARD_DIGITS}, 422, "kernel.invalid")
+    await send(card | {"card_number": int(CARD_DIGITS)}, 422, "kernel.invalid")
+    await send(card | {"card": CARD_DIGITS}, 422, "kernel.invalid")
+    await send(card | {"card_cvv": CARD * 3}, 422, "kernel.invalid")
+    await send(json.dumps(card).encode()[:-1], 400, "kernel.malformed")
+    await send(card, 404, "gigs.order_not_found", order=str(stage.client.id))
+
+    async def break_down(self: object, collection: object) -> None:
+        raise RuntimeError("the adapter broke down")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(SimulatedCardGateway, "collect", break_down)
+        await send(card, 500, "kernel.internal")
+    await soko.drain()
+
+    said = log.getvalue()
+    assert "the adapter broke down" in said
+    assert card_words_in(said) == set()
+    assert [card_words_in(reply) for reply in replies] == [set()] * len(replies)
+    for table in await soko.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
+        rows = await soko.rows(f"SELECT t::text AS row FROM {table['tablename']} AS t")
+        assert [row["row"] for row in rows if card_words_in(row["row"])] == [], table
+    kept = await soko.rows("SELECT card_brand, card_last4 FROM payment_attempts WHERE status = 'succeeded'")
+    assert [tuple(one.values()) for one in kept].count(("visa", "6787")) == 2
+
+    # a receipt cannot be turned back into a card by whoever tries them all
+    path, body = f"/api/payments/order/{paid['order']}/pay", json.dumps(card, separators=(",", ":")).encode()
+    guess = hashlib.sha256(b"".join(b"%d:" % len(one) + one for one in (b"POST", path.encode(), b"")) + body).digest()
+    fingerprints = [row["fingerprint"] for row in await soko.rows("SELECT fingerprint FROM receipts")]
+    assert len(fingerprints) >= 5
+    assert guess not in fingerprints
 
 
 async def test_nothing_secret_or_personal_is_logged_told_in_an_error_or_measured(

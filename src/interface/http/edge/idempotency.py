@@ -51,8 +51,19 @@ class Idempotency:
     not valid is left to the application to refuse.
     """
 
-    def __init__(self, app: App, *, receipts: Receipts, authenticate: Callable[[str], Caller]) -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        receipts: Receipts,
+        authenticate: Callable[[str], Caller],
+        sealed: Callable[[bytes], bytes],
+    ) -> None:
+        """`sealed` makes of a digest one that only this server can make: a body may hold a card or a password, and who
+        reads the receipts could find it by trying all there are.
+        """
         self._app = app
+        self._sealed = sealed
         self._receipts = receipts
         self._authenticate = authenticate
 
@@ -73,7 +84,7 @@ class Idempotency:
                 await self._app(scope, receive, send)
                 return
             with SpooledTemporaryFile(max_size=SPOOL_BYTES) as body:
-                fingerprint = await _keep_body(scope, receive, body)
+                fingerprint = self._sealed(await _keep_body(scope, receive, body))
                 opened = await self._receipts.open(owner, keys[0].decode("ascii"), fingerprint)
                 if isinstance(opened, StoredReply):
                     await _replay(opened, send)
@@ -157,7 +168,7 @@ async def _replay(reply: StoredReply, send: Send) -> None:
 
 
 async def _keep_body(scope: Any, receive: Receive, body: "SpooledTemporaryFile[bytes]") -> bytes:
-    """Put the body aside and return the fingerprint of the request. Raises ClientGone, TooLarge."""
+    """Put the body aside and return a digest of the request. Raises ClientGone, TooLarge."""
     digest = hashlib.sha256()
     for part in (scope["method"].encode(), scope.get("raw_path") or scope["path"].encode(), scope["query_string"]):
         digest.update(b"%d:" % len(part) + part)
