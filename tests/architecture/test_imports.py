@@ -35,7 +35,7 @@ def test_the_rooms_are_read_from_the_folders() -> None:
         # 3: verticals are strangers to one another, and to core
         ("src/domain/core/ledger/transfer.py", "from domain import assignments"),
         ("src/domain/core/ledger/transfer.py", "from domain.assignments.task import Task"),
-        ("src/application/core/files/open_file.py", "from application.assignments.ports import TaskFile"),
+        ("src/application/core/files/open_file.py", "from application.assignments.ports import TaskLabels"),
         ("src/infrastructure/postgres/core/ledger.py", "from infrastructure.postgres.assignments import tables"),
         ("src/interface/http/errors.py", "from domain.assignments.task import TaskNotFound"),
         ("src/infrastructure/lipana/gateway.py", "from domain.assignments.task import Task"),

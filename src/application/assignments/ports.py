@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from application.core.files.ports import FilesUnitOfWork
+from application.core.files.ports import FilesUnitOfWork, ShownFile
 from application.core.ledger.ports import EarningsUnitOfWork
 from application.core.notifications.ports import NoticesUnitOfWork
 from application.core.payments.ports import PaymentsUnitOfWork
@@ -16,19 +16,8 @@ from domain.assignments.release import Release
 from domain.assignments.submission import Submission
 from domain.assignments.task import ClaimId, Task, TaskId
 from domain.assignments.writer import Writer
-from domain.core.kernel.ids import AccountId, FileId
+from domain.core.kernel.ids import AccountId
 from domain.core.kernel.money import Money
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskFile:
-    """One file as lists show it."""
-
-    id: FileId
-    name: str
-    size: int
-    content_type: str
-    uploaded_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +26,7 @@ class TaskLabels:
 
     student: str
     """The student's username."""
-    files: tuple[TaskFile, ...]
+    files: tuple[ShownFile, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +83,7 @@ class ReviewLoad:
     task: Task
     submission: Submission | None
     writer_name: str | None
-    work_files: tuple[TaskFile, ...]
+    work_files: tuple[ShownFile, ...]
     """The files of the current version."""
 
 

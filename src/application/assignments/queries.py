@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from application.assignments.ports import TaskFile, TaskLabels
+from application.assignments.ports import TaskLabels
+from application.core.files.ports import ShownFile
 from application.core.kernel.ports import Listing, Page
 from domain.assignments.plan import SubscriptionId
 from domain.assignments.submission import Submission, SubmissionStatus
@@ -55,7 +56,7 @@ class AssignmentView:
     stage: str
     budget: Money | None
     due_at: datetime | None
-    files: tuple[TaskFile, ...]
+    files: tuple[ShownFile, ...]
     student: Person
     writer: Person | None
     claim: ClaimView | None
@@ -75,7 +76,7 @@ class SubmissionView:
     student_id: AccountId
     task_is_completed: bool
     writer: Person
-    files: tuple[TaskFile, ...]
+    files: tuple[ShownFile, ...]
     """The files of the current version; the first is the one named `file`."""
     notes: str
     status: SubmissionStatus
@@ -193,7 +194,7 @@ def assignment_view(
 
 
 def submission_view(
-    submission: Submission, task: Task, *, writer: Person, files: tuple[TaskFile, ...]
+    submission: Submission, task: Task, *, writer: Person, files: tuple[ShownFile, ...]
 ) -> SubmissionView:
     """Return the reply of a submission that was loaded for a change, without reading it again."""
     return SubmissionView(

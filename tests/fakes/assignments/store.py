@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
 
-from application.assignments.ports import ClaimLoad, ReviewLoad, TaskFile, TaskLabels
+from application.assignments.ports import ClaimLoad, ReviewLoad, TaskLabels
 from application.assignments.queries import (
     AssignmentView,
     DuePlan,
@@ -21,6 +21,7 @@ from application.assignments.queries import (
     submission_view,
 )
 from application.assignments.see_files import TaskParties
+from application.core.files.ports import ShownFile
 from application.core.kernel.ports import Listing, Page
 from domain.assignments.claim_rules import AlreadyClaimed
 from domain.assignments.plan import PlanPaymentInFlight, SubscriptionId, SubscriptionState, WriterSubscription
@@ -28,25 +29,14 @@ from domain.assignments.release import AlreadyReleased, Release
 from domain.assignments.submission import Submission, SubmissionNotFound, SubmissionStatus
 from domain.assignments.task import Claim, ClaimId, Stage, Task, TaskId, TaskNotFound, TaskStatus
 from domain.assignments.writer import Writer
-from domain.core.files.file import StoredFile
 from domain.core.kernel.errors import FieldError, Invalid, NotFound
 from domain.core.kernel.ids import AccountId, FileId
 from domain.core.kernel.money import Money
+from tests.fakes.core.files import files_of, shown_file
 from tests.fakes.core.store import InMemoryCoreUnitOfWork, InMemoryStore
 
 ENDED = {TaskStatus.COMPLETED, TaskStatus.CANCELLED, TaskStatus.EXPIRED}
 Row = TypeVar("Row")
-
-
-def task_file(file: StoredFile) -> TaskFile:
-    return TaskFile(
-        id=file.id, name=file.name, size=file.size, content_type=file.content_type, uploaded_at=file.uploaded_at
-    )
-
-
-def files_of(files: Iterable[StoredFile], purpose: str, subject: UUID) -> tuple[TaskFile, ...]:
-    found = [file for file in files if (file.purpose, file.subject) == (purpose, subject)]
-    return tuple(task_file(file) for file in sorted(found, key=lambda file: file.id.int))
 
 
 class InMemoryTasks:
@@ -227,12 +217,12 @@ class InMemoryAssignmentsUnitOfWork(InMemoryCoreUnitOfWork):
         name: str = self.table("people").get(account_id, "")
         return name
 
-    def work_files(self, submission: Submission) -> tuple[TaskFile, ...]:
+    def work_files(self, submission: Submission) -> tuple[ShownFile, ...]:
         """Return the files of the current version."""
         pending = [one for one in submission.new_versions if one.number == submission.version]
         version = pending[0] if pending else self.table("submission_versions")[submission.id, submission.version]
         files = self.table("files")
-        return tuple(task_file(files[file_id]) for file_id in sorted(version.file_ids) if file_id in files)
+        return tuple(shown_file(files[file_id]) for file_id in sorted(version.file_ids) if file_id in files)
 
     @cached_property
     def tasks(self) -> InMemoryTasks:
@@ -438,7 +428,7 @@ class InMemoryAssignmentsQueries:
             submission,
             self._store.rows("tasks")[submission.task_id],
             writer=Person(id=submission.writer_id, username=self._name(submission.writer_id)),
-            files=tuple(task_file(files[FileId(one)]) for one in sorted(version.file_ids)),
+            files=tuple(shown_file(files[FileId(one)]) for one in sorted(version.file_ids)),
         )
 
 

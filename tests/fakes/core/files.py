@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from application.core.files.ports import ShownFile
 from application.core.identity.authenticate import Caller
 from domain.core.files.file import FileState, StoredFile
 from domain.core.kernel.errors import NotFound, Unavailable
@@ -94,3 +95,14 @@ class WordScanner:
         if self.is_down:
             raise Unavailable
         return self.word not in b"".join([chunk async for chunk in chunks])
+
+
+def shown_file(file: StoredFile) -> ShownFile:
+    return ShownFile(
+        id=file.id, name=file.name, size=file.size, content_type=file.content_type, uploaded_at=file.uploaded_at
+    )
+
+
+def files_of(files: Iterable[StoredFile], purpose: str, subject: UUID) -> tuple[ShownFile, ...]:
+    found = [file for file in files if (file.purpose, file.subject) == (purpose, subject)]
+    return tuple(shown_file(file) for file in sorted(found, key=lambda file: file.id.int))

@@ -12,6 +12,17 @@ from domain.core.files.file import StoredFile
 from domain.core.kernel.ids import FileId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownFile:
+    """One file as other things show it."""
+
+    id: FileId
+    name: str
+    size: int
+    content_type: str
+    uploaded_at: datetime
+
+
 class FileRepository(Protocol):
     """The rows that claim stored bytes. Promises (tests/contract/core/files.py):
 

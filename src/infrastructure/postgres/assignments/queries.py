@@ -20,7 +20,6 @@ from sqlalchemy import (
     text,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from application.assignments.queries import (
     AssignmentView,
@@ -39,26 +38,20 @@ from domain.assignments.submission import SubmissionNotFound, SubmissionStatus
 from domain.assignments.task import ClaimId, Stage, TaskId, TaskNotFound, TaskStatus
 from domain.core.kernel.ids import AccountId
 from domain.core.kernel.money import Money
-from infrastructure.postgres.assignments.repositories import read_writer, task_files
+from infrastructure.postgres.assignments.repositories import read_writer
 from infrastructure.postgres.assignments.tables import (
     submission_versions,
     submissions,
     tasks,
     writer_subscriptions,
 )
+from infrastructure.postgres.core.files import files_where, shown_files
 from infrastructure.postgres.core.files_tables import files
 from infrastructure.postgres.core.identity_tables import accounts
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.keyset import Cut, KeysetList
 from infrastructure.postgres.statements import Statement
 from infrastructure.postgres.tables import INSTANT, TEXT, UUID
-
-
-def _files(condition: ColumnElement[bool]) -> Any:
-    """Return a subquery for the files that meet a condition, as one array of arrays, or NULL."""
-    shown = func.jsonb_build_array(files.c.id, files.c.name, files.c.size, files.c.content_type, files.c.uploaded_at)
-    return select(func.jsonb_agg(aggregate_order_by(shown, files.c.id))).where(condition).scalar_subquery()
-
 
 _students, _holders = accounts.alias("student"), accounts.alias("holder")
 _TASK: Select[Any] = (
@@ -88,7 +81,7 @@ _TASK: Select[Any] = (
         submissions.c.status.label("work_status"),
         submissions.c.version.label("work_version"),
         submissions.c.is_late.label("work_is_late"),
-        _files((files.c.subject_id == tasks.c.id) & (files.c.purpose == "student")).label("files"),
+        files_where((files.c.subject_id == tasks.c.id) & (files.c.purpose == "student")).label("files"),
     )
     .select_from(tasks)
     .join(_students, _students.c.id == tasks.c.student_id)
@@ -111,7 +104,7 @@ _AVAILABLE = KeysetList(
         tasks.c.created_at,
         tasks.c.updated_at,
         _students.c.username.label("student_name"),
-        _files((files.c.subject_id == tasks.c.id) & (files.c.purpose == "student")).label("files"),
+        files_where((files.c.subject_id == tasks.c.id) & (files.c.purpose == "student")).label("files"),
     )
     .select_from(tasks)
     .join(_students, _students.c.id == tasks.c.student_id)
@@ -144,7 +137,7 @@ _WORK: Select[Any] = (
         tasks.c.student_id,
         tasks.c.status.label("task_status"),
         _writer_accounts.c.username.label("writer_name"),
-        _files(
+        files_where(
             files.c.id
             == any_(
                 cast(
@@ -402,7 +395,7 @@ def _open_task(row: asyncpg.Record) -> AssignmentView:
         stage=Stage.OPEN,
         budget=_budget(row),
         due_at=row["due_at"],
-        files=task_files(row["files"]),
+        files=shown_files(row["files"]),
         student=Person(id=row["student_id"], username=row["student_name"]),
         writer=None,
         claim=None,
@@ -425,7 +418,7 @@ def _assignment(row: asyncpg.Record) -> AssignmentView:
         stage=status.lower() if stage == Stage.ENDED else stage,
         budget=_budget(row),
         due_at=row["due_at"],
-        files=task_files(row["files"]),
+        files=shown_files(row["files"]),
         student=Person(id=row["student_id"], username=row["student_name"]),
         writer=None if holder is None else Person(id=holder, username=row["writer_name"] or ""),
         claim=None
@@ -458,7 +451,7 @@ def _work(row: asyncpg.Record) -> SubmissionView:
         student_id=AccountId(row["student_id"]),
         task_is_completed=row["task_status"] == TaskStatus.COMPLETED,
         writer=Person(id=row["writer_id"], username=row["writer_name"]),
-        files=task_files(row["files"]),
+        files=shown_files(row["files"]),
         notes=row["notes"],
         status=SubmissionStatus(row["status"]),
         version=row["version"],

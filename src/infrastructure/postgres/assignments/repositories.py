@@ -10,7 +10,7 @@ import asyncpg
 from sqlalchemy import Column, Table, bindparam, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
-from application.assignments.ports import ClaimLoad, ReviewLoad, TaskFile, TaskLabels
+from application.assignments.ports import ClaimLoad, ReviewLoad, TaskLabels
 from domain.assignments.claim_rules import AlreadyClaimed
 from domain.assignments.plan import (
     ActivePlan,
@@ -31,7 +31,7 @@ from domain.assignments.submission import (
 from domain.assignments.task import Claim, ClaimId, Stage, Task, TaskId, TaskNotFound, TaskStatus
 from domain.assignments.writer import Writer
 from domain.core.kernel.errors import DomainError, NotFound
-from domain.core.kernel.ids import AccountId, FileId, IntentId
+from domain.core.kernel.ids import AccountId, IntentId
 from domain.core.kernel.money import Money
 from infrastructure.postgres.assignments.tables import (
     claims,
@@ -42,6 +42,7 @@ from infrastructure.postgres.assignments.tables import (
     writer_subscriptions,
     writers,
 )
+from infrastructure.postgres.core.files import shown_files
 from infrastructure.postgres.core.unit_of_work import PostgresCoreUnitOfWork
 from infrastructure.postgres.statements import Statement, WriteBatch
 from infrastructure.postgres.tables import BIGINT, INSTANT, TEXT, UUID
@@ -221,7 +222,7 @@ class PostgresTasks:
         """Take a task that a statement of the unit has read and locked, together with its labels."""
         task = _task(row)
         self._loaded[task.id] = (task, _task_row(task))
-        self._labels[task.id] = TaskLabels(student=row["student_name"] or "", files=task_files(row["files"]))
+        self._labels[task.id] = TaskLabels(student=row["student_name"] or "", files=shown_files(row["files"]))
         if task.claim is not None:
             self._known_claims.add(task.claim.id)
         return task
@@ -357,7 +358,7 @@ class PostgresSubmissions:
             task=self._unit.tasks.loaded(row),
             submission=self._take(_submission(row, prefix="s_")),
             writer_name=row["writer_name"],
-            work_files=task_files(row["work_files"]),
+            work_files=shown_files(row["work_files"]),
         )
 
     async def _of_task_without_work(self, task_id: uuid.UUID) -> ReviewLoad:
@@ -505,22 +506,6 @@ class PostgresAssignmentsUnitOfWork(PostgresCoreUnitOfWork):
     def releases(self) -> PostgresReleases:
         """What was paid."""
         return PostgresReleases(self)
-
-
-def task_files(arrays: list[list[Any]] | None) -> tuple[TaskFile, ...]:
-    """Read the files that a query aggregated."""
-    if not arrays:
-        return ()
-    return tuple(
-        TaskFile(
-            id=FileId(uuid.UUID(file_id)),
-            name=name,
-            size=size,
-            content_type=content_type,
-            uploaded_at=datetime.fromisoformat(uploaded_at),
-        )
-        for file_id, name, size, content_type, uploaded_at in arrays
-    )
 
 
 def _money(minor: int | None, currency: str | None) -> Money | None:

@@ -4,10 +4,13 @@ import uuid
 from collections.abc import Collection, Sequence
 from copy import copy
 from datetime import datetime
+from typing import Any
 
 import asyncpg
-from sqlalchemy import ARRAY, bindparam, delete, func, null, or_, select, text, update
+from sqlalchemy import ARRAY, ColumnElement, bindparam, delete, func, null, or_, select, text, update
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
+from application.core.files.ports import ShownFile
 from domain.core.files.file import FileState, StoredFile
 from domain.core.kernel.errors import NotFound
 from domain.core.kernel.ids import AccountId, FileId
@@ -16,6 +19,29 @@ from infrastructure.postgres.database import Database
 from infrastructure.postgres.statements import Statement, WriteBatch
 from infrastructure.postgres.tables import BIGINT, BYTES, INSTANT, TEXT, UUID
 from infrastructure.postgres.unit_of_work import PostgresUnitOfWork
+
+
+def files_where(condition: ColumnElement[bool]) -> Any:
+    """Return a subquery for the files that meet a condition, as one array of arrays, or NULL."""
+    shown = func.jsonb_build_array(files.c.id, files.c.name, files.c.size, files.c.content_type, files.c.uploaded_at)
+    return select(func.jsonb_agg(aggregate_order_by(shown, files.c.id))).where(condition).scalar_subquery()
+
+
+def shown_files(arrays: list[list[Any]] | None) -> tuple[ShownFile, ...]:
+    """Read the files that `files_where` aggregated."""
+    if not arrays:
+        return ()
+    return tuple(
+        ShownFile(
+            id=FileId(uuid.UUID(file_id)),
+            name=name,
+            size=size,
+            content_type=content_type,
+            uploaded_at=datetime.fromisoformat(uploaded_at),
+        )
+        for file_id, name, size, content_type, uploaded_at in arrays
+    )
+
 
 _ADD = Statement(
     text(

@@ -1,6 +1,5 @@
 """What the assignment market says on the wire."""
 
-from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -10,18 +9,15 @@ from msgspec import Meta, Struct
 from application.assignments.approve_submission import ApprovedSubmission
 from application.assignments.buy_plan import PlanPurchase
 from application.assignments.claim_task import ClaimedTask
-from application.assignments.ports import TaskFile
 from application.assignments.queries import AssignmentView, ClaimView, Person, SubmissionSummary, SubmissionView
 from application.assignments.read_plan import PlanStatus
-from application.core.files.links import SignedLink
 from domain.assignments.release import Release
 from domain.assignments.submission import SubmissionStatus
 from domain.assignments.task import TaskStatus
 from domain.assignments.writer import Quota
-from domain.core.kernel.ids import FileId
 from domain.core.kernel.money import Money
 from domain.core.reputation.points import Rating
-from interface.http.core.files import FileBody, link_address
+from interface.http.core.files import FileBody, Sign, file_bodies
 from interface.http.wire import AmountInput, CurrencyCode, MoneyBody, MoneyInput
 
 Title = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -30,7 +26,6 @@ Notes = Annotated[str, Meta(max_length=5_000)]
 Reason = Annotated[str, Meta(min_length=1, max_length=2_000)]
 Word = Annotated[str, Meta(min_length=1, max_length=20)]
 
-Sign = Callable[[FileId], SignedLink]
 """Makes the link with which a reader who may open a file opens it."""
 
 
@@ -82,21 +77,6 @@ class SubmissionSummaryBody(Struct, frozen=True):
     def of(cls, summary: SubmissionSummary) -> "SubmissionSummaryBody":
         """Write a summary."""
         return cls(summary.id, summary.status, summary.version, summary.is_late)
-
-
-def file_bodies(files: Sequence[TaskFile], sign: Sign | None) -> list[FileBody]:
-    """Write files, with links where the reader may open them."""
-    return [
-        FileBody(
-            file.id,
-            file.name,
-            file.size,
-            file.content_type,
-            None if sign is None else link_address(file.id, sign(file.id)),
-            file.uploaded_at,
-        )
-        for file in files
-    ]
 
 
 class AssignmentBody(Struct, frozen=True, kw_only=True):

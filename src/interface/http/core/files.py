@@ -1,7 +1,7 @@
 """Files over HTTP: how they are shown in other replies, and the one door through which their bytes leave."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from application.core.files.links import SignedLink
 from application.core.files.open_file import OpenFile
+from application.core.files.ports import ShownFile
 from application.core.identity.authenticate import Caller
 from domain.core.files.file import StoredFile
 from domain.core.kernel.ids import FileId
@@ -22,6 +23,9 @@ from interface.http.errors import CODE_BY_STATUS, DETAIL_BY_STATUS, problem
 from interface.http.wired import Wired
 
 FILES_PATH = "/api/files"
+
+Sign = Callable[[FileId], SignedLink]
+"""Makes links for whoever may open the files."""
 
 _RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})", re.ASCII)
 _PLAIN = re.compile(r"[^A-Za-z0-9 ._-]")
@@ -50,6 +54,21 @@ class FileBody(Struct, frozen=True):
         """Write a file, with a link for those who may open it."""
         url = None if link is None else link_address(file.id, link)
         return cls(file.id, file.name, file.size, file.content_type, url, file.uploaded_at)
+
+
+def file_bodies(files: Sequence[ShownFile], sign: Sign | None) -> list[FileBody]:
+    """Write files, with links where the reader may open them."""
+    return [
+        FileBody(
+            file.id,
+            file.name,
+            file.size,
+            file.content_type,
+            None if sign is None else link_address(file.id, sign(file.id)),
+            file.uploaded_at,
+        )
+        for file in files
+    ]
 
 
 def link_address(file_id: FileId, link: SignedLink) -> str:
