@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from application.core.files.ports import ShownFile
 from application.core.kernel.ports import Listing, Page
 from domain.core.kernel.ids import AccountId, IntentId
 from domain.core.kernel.money import Money
@@ -69,6 +70,13 @@ class OrderView:
     steps: tuple[StepView, ...]
     created_at: datetime
     updated_at: datetime
+    files: tuple[ShownFile, ...]
+    """What was delivered; nothing for whom it is not assigned to."""
+
+    @property
+    def shows_files(self) -> bool:
+        """Whether the viewer is on the order, or ordered it: the same people see the address."""
+        return self.address is not None
 
     @property
     def status(self) -> OrderStatus:

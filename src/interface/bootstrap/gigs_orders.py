@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from datetime import time, timedelta
 
-from application.core.kernel.ports import Policies
+from application.core.files.open_file import SignFile
+from application.core.files.ports import FilePurpose
 from application.core.payments.refund_ports import RefundPurpose
 from application.core.reputation.review_desk import ReviewDesk
 from application.gigs.act_on_order import ActOnOrder
 from application.gigs.assign_worker import AssignWorker
+from application.gigs.deliver_work import DELIVERY_FILES, DeliverWork, SeeDeliveredFiles
 from application.gigs.edit_order import EditOrder
 from application.gigs.end_orders import AcceptSilently, ArchiveOrders, CancelUnfilled, ExpireUnpaid
 from application.gigs.follow_workers import FollowWorkerSuspension
@@ -26,7 +28,9 @@ from domain.core.payments.events import PaymentFailed, PaymentSucceeded
 from domain.gigs.order_money import PURPOSE
 from interface.bootstrap.adapters import Adapters
 from interface.bootstrap.area import Area, Job, Subscription
+from interface.bootstrap.core.files import receive_files_of
 from interface.bootstrap.core.payments import start_payment_of
+from interface.http.gigs.order_bodies import ShowOrder
 from interface.http.gigs.orders import OrderController, OrderPaymentController, OrderStepController
 
 SUNDAY = 7
@@ -36,12 +40,13 @@ SUNDAY = 7
 class OrderUseCases:
     act_on_order: ActOnOrder
     assign_worker: AssignWorker
+    deliver_work: DeliverWork
     edit_order: EditOrder
     order_queries: OrderQueries
     pay_order: PayOrder
     place_order: PlaceOrder
-    policies: Policies
     review_order: ReviewOrder
+    show_order: ShowOrder
 
 
 def orders_area(adapters: Adapters) -> Area:
@@ -56,6 +61,9 @@ def orders_area(adapters: Adapters) -> Area:
         use_cases=OrderUseCases(
             act_on_order=ActOnOrder(unit_of_work=units, queries=queries, steps=steps),
             assign_worker=AssignWorker(unit_of_work=units, queries=queries, steps=steps, clock=clock),
+            deliver_work=DeliverWork(
+                unit_of_work=units, queries=queries, steps=steps, receive_files=receive_files_of(adapters)
+            ),
             edit_order=EditOrder(unit_of_work=units, queries=queries, clock=clock),
             order_queries=queries,
             pay_order=PayOrder(
@@ -70,12 +78,11 @@ def orders_area(adapters: Adapters) -> Area:
                 front_end=adapters.public_address,
             ),
             place_order=PlaceOrder(unit_of_work=units, queries=queries, policies=rules, clock=clock, ids=ids),
-            policies=rules,
             review_order=ReviewOrder(unit_of_work=units, reviews=ReviewDesk(clock=clock, ids=ids)),
+            show_order=ShowOrder(policies=rules, sign=SignFile(links=adapters.file_links, clock=clock)),
         ),
-        refund_purposes=(
-            RefundPurpose(name=PURPOSE, subject=RefundOrder(policies=rules, clock=clock), units=units),
-        ),
+        file_purposes=(FilePurpose(name=DELIVERY_FILES, subject=SeeDeliveredFiles(queries=queries)),),
+        refund_purposes=(RefundPurpose(name=PURPOSE, subject=RefundOrder(policies=rules, clock=clock), units=units),),
         controllers=(OrderController, OrderStepController, OrderPaymentController),
         subscriptions=(
             Subscription(PaymentSucceeded, "gigs.mark_order_paid", mark_order_paid),

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from application.core.kernel.ports import Listing, Page
+from application.gigs.deliver_work import DELIVERY_FILES
 from application.gigs.order_queries import (
     DueOrderReminder,
     OpenOrder,
@@ -26,6 +27,7 @@ from domain.gigs.offering import OfferingId
 from domain.gigs.order import JobOffer, OfferEnd, Order, OrderEvent, OrderId, OrderNotFound
 from domain.gigs.transitions import OPEN_STAGES, RUNNING, Stage
 from domain.gigs.worker import AREA
+from tests.fakes.core.files import files_of
 from tests.fakes.core.store import InMemoryStore
 from tests.fakes.gigs.catalogue import page_of
 from tests.fakes.gigs.orders import is_open_worker
@@ -191,6 +193,7 @@ class InMemoryOrderQueries:
             steps=tuple(self._steps(order.id)),
             created_at=order.created_at,
             updated_at=order.updated_at,
+            files=files_of(self._store.rows("files").values(), DELIVERY_FILES, order.id) if knows_address else (),
         )
 
     def _person(self, account_id: AccountId) -> PersonView:

@@ -31,6 +31,7 @@ from sqlalchemy import (
 )
 
 from application.core.kernel.ports import Listing, Page
+from application.gigs.deliver_work import DELIVERY_FILES
 from application.gigs.order_queries import (
     DueOrderReminder,
     OpenOrder,
@@ -49,6 +50,8 @@ from domain.gigs.offering import OfferingId
 from domain.gigs.order import OrderId, OrderNotFound
 from domain.gigs.transitions import STATUS_BY_STAGE, OrderStatus, Stage
 from domain.gigs.worker import AREA
+from infrastructure.postgres.core.files import files_where, shown_files
+from infrastructure.postgres.core.files_tables import files
 from infrastructure.postgres.core.identity_tables import accounts
 from infrastructure.postgres.core.payments_tables import payment_attempts, payment_intents
 from infrastructure.postgres.core.reputation_reviews import RANK_OF_ONE_HUNDREDTH
@@ -87,6 +90,13 @@ def _person(account: FromClause, prefix: str) -> list[ColumnElement[Any]]:
     return [account.c[name].label(f"{prefix}_{name}") for name in ("username", "first_name", "last_name", "avatar")]
 
 
+# rule gigs.address_is_private; what was delivered is for the same people
+_IS_PRIVY = or_(
+    _IS_ADMIN,
+    gigs_orders.c.client_id == _VIEWER,
+    and_(gigs_orders.c.worker_id == _VIEWER, gigs_orders.c.stage != _OFFERED),
+)
+_DELIVERED = files_where(and_(files.c.subject_id == gigs_orders.c.id, files.c.purpose == DELIVERY_FILES))
 _ORDER: Select[Any] = (
     select(
         gigs_orders.c.id,
@@ -95,17 +105,8 @@ _ORDER: Select[Any] = (
         gigs_orders.c.offering_id,
         gigs_orders.c.service,
         gigs_orders.c.description,
-        # rule gigs.address_is_private
-        case(
-            (
-                or_(
-                    _IS_ADMIN,
-                    gigs_orders.c.client_id == _VIEWER,
-                    and_(gigs_orders.c.worker_id == _VIEWER, gigs_orders.c.stage != _OFFERED),
-                ),
-                gigs_orders.c.address,
-            )
-        ).label("address"),
+        case((_IS_PRIVY, gigs_orders.c.address)).label("address"),
+        case((_IS_PRIVY, _DELIVERED)).label("files"),
         gigs_orders.c.scheduled_at,
         gigs_orders.c.quantity,
         gigs_orders.c.unit_price,
@@ -150,15 +151,19 @@ _ONE_ORDER = Statement(
 )
 
 
+_ARCHIVED = frozenset({OrderStatus.COMPLETED, OrderStatus.CANCELED})
+"""What may be archived; the index of the others has none."""
+
+
 @lru_cache(maxsize=64)
-def _list_of_all(status: str | None, scope: OrderScope, with_archived: bool) -> KeysetList:
+def _list_of_all(status: OrderStatus | None, scope: OrderScope, with_archived: bool) -> KeysetList:
     """Return the list for administrators."""
     query = _ORDER
     if status is not None:
         query = query.where(gigs_orders.c.status == bindparam("status", type_=TEXT))
     if scope is OrderScope.OPEN:
         query = query.where(gigs_orders.c.status == _PAID)
-    if not with_archived:
+    if not with_archived or scope is OrderScope.OPEN or status not in {None, *_ARCHIVED}:
         query = query.where(gigs_orders.c.archived_at.is_(None))
     return KeysetList(query, gigs_orders.c.id)
 
@@ -425,6 +430,7 @@ def _view(row: asyncpg.Record) -> OrderView:
         steps=tuple(map(_step, row["steps"])),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        files=shown_files(row["files"]),
     )
 
 

@@ -1,15 +1,19 @@
 """What orders say on the wire."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from application.core.kernel.ports import Policies
 from application.gigs.order_queries import OrderView, PersonView, StepView
 from domain.core.kernel.errors import FieldError, Invalid
 from domain.core.reputation.review import Review
 from domain.gigs.order import QUANTITY_MAX
+from domain.gigs.policies import PAYMENT_ATTEMPTS
+from interface.http.core.files import FileBody, Sign, file_bodies
 from interface.http.wire import AmountInput, MoneyBody
 
 OrderDescription = Annotated[str, Meta(max_length=5_000)]
@@ -60,6 +64,13 @@ class AssignBody(Struct, frozen=True):
 
     worker_id: UUID | None = None
     comment: Comment = ""
+
+
+class DeliverBody(Struct, frozen=True):
+    """Work that is done; `note` and `comment` are one field."""
+
+    comment: Comment = ""
+    note: Comment = ""
 
 
 class DeclineBody(Struct, frozen=True):
@@ -152,11 +163,13 @@ class OrderBody(Struct, frozen=True, kw_only=True):
     conversation_id: UUID | None
     answer_by: datetime | None
     status_history: list[StepBody]
+    files: list[FileBody]
+    """What was delivered."""
     created_at: datetime
     updated_at: datetime
 
     @classmethod
-    def of(cls, view: OrderView, attempts_max: int) -> "OrderBody":
+    def of(cls, view: OrderView, attempts_max: int, sign: Sign) -> "OrderBody":
         """Write an order."""
         return cls(
             id=view.id,
@@ -177,6 +190,7 @@ class OrderBody(Struct, frozen=True, kw_only=True):
             conversation_id=None,
             answer_by=view.answer_by,
             status_history=[StepBody.of(one) for one in view.steps],
+            files=file_bodies(view.files, sign),
             created_at=view.created_at,
             updated_at=view.updated_at,
         )
@@ -188,9 +202,9 @@ class CanceledOrderBody(OrderBody, frozen=True, kw_only=True):
     refund: MoneyBody
 
     @classmethod
-    def of(cls, view: OrderView, attempts_max: int) -> "CanceledOrderBody":
+    def of(cls, view: OrderView, attempts_max: int, sign: Sign) -> "CanceledOrderBody":
         """Write the order; nothing was given back of it before."""
-        order = OrderBody.of(view, attempts_max)
+        order = OrderBody.of(view, attempts_max, sign)
         fields = {name: getattr(order, name) for name in OrderBody.__struct_fields__}
         return cls(**fields, refund=MoneyBody.of(view.refunded))
 
@@ -209,3 +223,19 @@ class OrderReviewBody(Struct, frozen=True):
     def of(cls, review: Review) -> "OrderReviewBody":
         """Write a review."""
         return cls(review.id, review.deal_id, review.person_id, review.rating, review.comment, review.created_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowOrder:
+    """Writes orders: with how often each may still be tried to be paid, and links to what was delivered."""
+
+    policies: Policies
+    sign: Sign
+
+    def __call__(self, view: OrderView) -> OrderBody:
+        """Write an order."""
+        return OrderBody.of(view, self.policies.value(PAYMENT_ATTEMPTS), self.sign)
+
+    def canceled(self, view: OrderView) -> CanceledOrderBody:
+        """Write an order that was canceled just now."""
+        return CanceledOrderBody.of(view, self.policies.value(PAYMENT_ATTEMPTS), self.sign)

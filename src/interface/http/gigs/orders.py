@@ -7,10 +7,12 @@ from litestar import Controller, Request, Response, get, post, route
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
+from application.core.files.receive_files import UploadLimits
 from application.core.identity.authenticate import Caller
-from application.core.kernel.ports import Page, Policies
+from application.core.kernel.ports import Page
 from application.gigs.act_on_order import ActOnOrder
 from application.gigs.assign_worker import AssignWorker, AssignWorkerCommand
+from application.gigs.deliver_work import DeliverWork, DeliverWorkCommand
 from application.gigs.edit_order import EditOrder, EditOrderCommand
 from application.gigs.order_queries import OrderFilter, OrderQueries, OrderScope, OrderView, Viewer
 from application.gigs.pay_order import PayOrder, PayOrderCommand
@@ -19,7 +21,6 @@ from application.gigs.review_order import ReviewOrder
 from domain.core.kernel.ids import AccountId
 from domain.gigs.offering import OfferingId
 from domain.gigs.order import OrderId
-from domain.gigs.policies import PAYMENT_ATTEMPTS
 from domain.gigs.transitions import Action, OrderStatus
 from interface.http.aliases import operation_ids
 from interface.http.caller import has_role
@@ -32,13 +33,16 @@ from interface.http.gigs.order_bodies import (
     ChangesBody,
     CommentBody,
     DeclineBody,
+    DeliverBody,
     EditOrderBody,
     OrderBody,
     OrderReviewBody,
     PlaceOrderBody,
     ReviewOrderBody,
+    ShowOrder,
     StatusChangeBody,
 )
+from interface.http.uploads import form_operation, read_form
 from interface.http.wire import ListBody, list_body
 from interface.http.wired import Wired
 
@@ -62,7 +66,7 @@ class OrderController(Controller):
         caller: Wired[Caller],
         page: Wired[Page],
         order_queries: Wired[OrderQueries],
-        policies: Wired[Policies],
+        show_order: Wired[ShowOrder],
         status: FromQuery[OrderStatus | None] = None,
         which: FromQuery[Annotated[OrderScope, QueryParameter(name="scope")]] = OrderScope.ALL,
         archived: FromQuery[bool] = False,
@@ -70,8 +74,7 @@ class OrderController(Controller):
         """List orders, newest first: one's own, and the open ones that one could take; for administrators all."""
         wanted = OrderFilter(status=status, scope=which, with_archived=archived)
         listing = await order_queries.orders(wanted, viewer_of(caller), page)
-        attempts_max = policies.value(PAYMENT_ATTEMPTS)
-        return list_body(request, listing, lambda view: OrderBody.of(view, attempts_max))
+        return list_body(request, listing, show_order)
 
     @post(
         ["/create", "/"],
@@ -93,7 +96,7 @@ class OrderController(Controller):
         data: JSONBody[PlaceOrderBody],
         caller: Wired[Caller],
         place_order: Wired[PlaceOrder],
-        policies: Wired[Policies],
+        show_order: Wired[ShowOrder],
     ) -> OrderBody:
         """Order a service for a time and a place; it can be paid for a day."""
         view = await place_order(
@@ -107,7 +110,7 @@ class OrderController(Controller):
                 expected_total=data.expected_total,
             )
         )
-        return OrderBody.of(view, policies.value(PAYMENT_ATTEMPTS))
+        return show_order(view)
 
     @get(
         "/{order_id:uuid}",
@@ -121,11 +124,11 @@ class OrderController(Controller):
         order_id: FromPath[UUID],
         caller: Wired[Caller],
         order_queries: Wired[OrderQueries],
-        policies: Wired[Policies],
+        show_order: Wired[ShowOrder],
     ) -> OrderBody:
         """Show an order to those who have to do with it, and an open one to workers who could take it."""
         view = await order_queries.order(OrderId(order_id), viewer_of(caller))
-        return OrderBody.of(view, policies.value(PAYMENT_ATTEMPTS))
+        return show_order(view)
 
     @route(
         "/{order_id:uuid}",
@@ -147,14 +150,14 @@ class OrderController(Controller):
         data: JSONBody[EditOrderBody],
         caller: Wired[Caller],
         edit_order: Wired[EditOrder],
-        policies: Wired[Policies],
+        show_order: Wired[ShowOrder],
     ) -> OrderBody:
         """Change an order: all of it before it is paid, description and address until somebody is on it."""
         changes = set_fields(data)
         if "scheduled_date" in changes:
             changes["scheduled_at"] = changes.pop("scheduled_date")
         view = await edit_order(EditOrderCommand(order_id=OrderId(order_id), viewer=viewer_of(caller), **changes))
-        return OrderBody.of(view, policies.value(PAYMENT_ATTEMPTS))
+        return show_order(view)
 
     @post(
         "/{order_id:uuid}/assign",
@@ -176,7 +179,7 @@ class OrderController(Controller):
         data: JSONBody[AssignBody],
         caller: Wired[Caller],
         assign_worker: Wired[AssignWorker],
-        policies: Wired[Policies],
+        show_order: Wired[ShowOrder],
     ) -> OrderBody:
         """Take a paid order, as a worker; put a worker on it, as an administrator."""
         view = await assign_worker(
@@ -187,7 +190,7 @@ class OrderController(Controller):
                 comment=data.comment,
             )
         )
-        return OrderBody.of(view, policies.value(PAYMENT_ATTEMPTS))
+        return show_order(view)
 
     @post(
         "/{order_id:uuid}/status",
@@ -202,11 +205,11 @@ class OrderController(Controller):
         data: JSONBody[StatusChangeBody],
         caller: Wired[Caller],
         act_on_order: Wired[ActOnOrder],
-        policies: Wired[Policies],
+        show_order: Wired[ShowOrder],
     ) -> OrderBody:
         """Take the step that a status word asks for; a refusal lists in `allowed` what you may ask for now."""
         view = await act_on_order.by_word(OrderId(order_id), data.status, viewer_of(caller), data.comment)
-        return OrderBody.of(view, policies.value(PAYMENT_ATTEMPTS))
+        return show_order(view)
 
     @post(
         "/{order_id:uuid}/review",
@@ -248,10 +251,10 @@ class OrderStepController(Controller):
         data: JSONBody[CommentBody],
         caller: Wired[Caller],
         act_on_order: Wired[ActOnOrder],
-        policies: Wired[Policies],
+        show_order: Wired[ShowOrder],
     ) -> OrderBody:
         """Take an order that is offered to you."""
-        return await _step(order_id, Action.ACCEPT_OFFER, caller, data.comment, act_on_order, policies)
+        return await _step(order_id, Action.ACCEPT_OFFER, caller, data.comment, act_on_order, show_order)
 
     @post(
         "/offer/decline",
@@ -266,10 +269,10 @@ class OrderStepController(Controller):
         data: JSONBody[DeclineBody],
         caller: Wired[Caller],
         act_on_order: Wired[ActOnOrder],
-        policies: Wired[Policies],
+        show_order: Wired[ShowOrder],
     ) -> OrderBody:
         """Refuse an order that is offered to you; it is not offered to you again."""
-        return await _step(order_id, Action.DECLINE_OFFER, caller, data.reason, act_on_order, policies)
+        return await _step(order_id, Action.DECLINE_OFFER, caller, data.reason, act_on_order, show_order)
 
     @post(
         "/start",
@@ -284,28 +287,46 @@ class OrderStepController(Controller):
         data: JSONBody[CommentBody],
         caller: Wired[Caller],
         act_on_order: Wired[ActOnOrder],
-        policies: Wired[Policies],
+        show_order: Wired[ShowOrder],
     ) -> OrderBody:
         """Begin the work."""
-        return await _step(order_id, Action.START, caller, data.comment, act_on_order, policies)
+        return await _step(order_id, Action.START, caller, data.comment, act_on_order, show_order)
 
     @post(
         "/deliver",
         operation_id="deliverWork",
-        refuses=STEP_REFUSALS,
+        refuses=(
+            *STEP_REFUSALS,
+            "files.content_type_refused",
+            "files.empty",
+            "files.extension_refused",
+            "files.too_large",
+        ),
+        operation_class=form_operation(DeliverBody, "files"),
         guards=[has_role("worker")],
         status_code=HTTP_200_OK,
     )
     async def deliver(
         self,
         order_id: FromPath[UUID],
-        data: JSONBody[CommentBody],
+        request: Request[Any, Any, Any],
         caller: Wired[Caller],
-        act_on_order: Wired[ActOnOrder],
-        policies: Wired[Policies],
+        deliver_work: Wired[DeliverWork],
+        upload_limits: Wired[UploadLimits],
+        show_order: Wired[ShowOrder],
     ) -> OrderBody:
-        """Say that the work is done; the client accepts it, or three days of silence do."""
-        return await _step(order_id, Action.DELIVER, caller, data.comment, act_on_order, policies)
+        """Say that the work is done, with files if you like; the client accepts it, or three days of silence do."""
+        async with read_form(request, file_fields=("files",), limits=upload_limits()) as form:
+            body = form.read(DeliverBody)
+            view = await deliver_work(
+                DeliverWorkCommand(
+                    order_id=OrderId(order_id),
+                    viewer=viewer_of(caller),
+                    files=form.files,
+                    comment=body.comment or body.note,
+                )
+            )
+        return show_order(view)
 
     @post(
         "/withdraw",
@@ -320,10 +341,10 @@ class OrderStepController(Controller):
         data: JSONBody[CommentBody],
         caller: Wired[Caller],
         act_on_order: Wired[ActOnOrder],
-        policies: Wired[Policies],
+        show_order: Wired[ShowOrder],
     ) -> OrderBody:
         """Leave an order that you have not begun; another worker is looked for."""
-        return await _step(order_id, Action.WITHDRAW, caller, data.comment, act_on_order, policies)
+        return await _step(order_id, Action.WITHDRAW, caller, data.comment, act_on_order, show_order)
 
     @post(
         "/accept",
@@ -338,10 +359,10 @@ class OrderStepController(Controller):
         data: JSONBody[CommentBody],
         caller: Wired[Caller],
         act_on_order: Wired[ActOnOrder],
-        policies: Wired[Policies],
+        show_order: Wired[ShowOrder],
     ) -> OrderBody:
         """Accept the work; the worker is paid."""
-        return await _step(order_id, Action.ACCEPT, caller, data.comment, act_on_order, policies)
+        return await _step(order_id, Action.ACCEPT, caller, data.comment, act_on_order, show_order)
 
     @post(
         "/request-changes",
@@ -356,10 +377,10 @@ class OrderStepController(Controller):
         data: JSONBody[ChangesBody],
         caller: Wired[Caller],
         act_on_order: Wired[ActOnOrder],
-        policies: Wired[Policies],
+        show_order: Wired[ShowOrder],
     ) -> OrderBody:
         """Ask for something to be done again, twice at most."""
-        return await _step(order_id, Action.REQUEST_CHANGES, caller, data.reason, act_on_order, policies)
+        return await _step(order_id, Action.REQUEST_CHANGES, caller, data.reason, act_on_order, show_order)
 
     @post(
         "/cancel",
@@ -374,11 +395,11 @@ class OrderStepController(Controller):
         data: JSONBody[CancelBody],
         caller: Wired[Caller],
         act_on_order: Wired[ActOnOrder],
-        policies: Wired[Policies],
+        show_order: Wired[ShowOrder],
     ) -> CanceledOrderBody:
         """End an order; what was paid goes back to the client's wallet, all of it or, late, half."""
         view = await act_on_order(OrderId(order_id), Action.CANCEL, viewer_of(caller), data.reason)
-        return CanceledOrderBody.of(view, policies.value(PAYMENT_ATTEMPTS))
+        return show_order.canceled(view)
 
 
 class OrderPaymentController(Controller):
@@ -421,7 +442,7 @@ class OrderPaymentController(Controller):
 
 
 async def _step(
-    order_id: UUID, action: Action, caller: Caller, comment: str, act_on_order: ActOnOrder, policies: Policies
+    order_id: UUID, action: Action, caller: Caller, comment: str, act_on_order: ActOnOrder, show_order: ShowOrder
 ) -> OrderBody:
     view: OrderView = await act_on_order(OrderId(order_id), action, viewer_of(caller), comment)
-    return OrderBody.of(view, policies.value(PAYMENT_ATTEMPTS))
+    return show_order(view)
