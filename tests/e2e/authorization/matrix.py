@@ -143,6 +143,8 @@ MATRIX: Mapping[str, Row] = {
     "listWithdrawalsForReview": only("admin"),
     "decideWithdrawal": on("withdrawal", admin="403 yes 404"),
     "listPaymentCases": only("admin"),
+    "scriptSimulator": only("admin"),
+    "deliverSimulated": Row({**only().cells, "admin": {"any": HIDDEN}}),  # the simulator knows no such payment
     "resolvePaymentCase": on("case", admin="- yes 404"),
     "getDailyReport": only("admin"),
     "fundOperatingAccount": only("admin"),
