@@ -18,6 +18,8 @@ from tests.e2e.core.sockets import socketed, ticket
 from tests.e2e.core.test_revocation import sign_in
 from tests.e2e.market import Market
 
+TALKATIVE = ("uvicorn.error", "websockets.server")
+
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
@@ -29,7 +31,7 @@ def log() -> Iterator[io.StringIO]:
     )
     before = (root.handlers[:], root.level, {name: logging.getLogger(name).level for name in names})
     configure_logs(read_settings({"SOKO_ENVIRONMENT": "test", "SOKO_LOG_FORMAT": "json", "DEBUG": "on"}), stream)
-    for name in ("uvicorn.error", "websockets.server"):
+    for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.DEBUG)
     structlog.configure(cache_logger_on_first_use=False)
     yield stream

@@ -24,6 +24,18 @@ string or a JSON number, `1500` or `1500.5`; more digits than the currency has a
 marked `Idempotency-Replayed: true`.
 """
 
+NOTIFICATIONS = """\
+What a person is told, and where.
+
+The same notifications arrive as they are written on the WebSocket `/ws/notifications`. It opens with `?ticket=` (from
+`POST /api/ws/ticket`), with the subprotocol `access_token_<access>` or with `?token=<access>`; `?after=<seq>` goes on
+after that number. Frames are JSON: first `{"type": "connection_established", "seq": 7}`, whose `seq` is the number after
+which this socket goes on; then for each notification `{"type", "event", "seq", "notification"}`, where `notification` is
+what the list shows and `type` is `order_notification`, `payment_notification`, `status_update` or `notification`.
+`{"type": "ping"}` is answered by `{"type": "pong"}`. Close codes: 4001 not signed in any more, 4008 reader too slow, 1008
+a parameter is wrong, 1009 a frame beyond 64 KiB, 1012 restart, 1013 try again later. Unknown origins get 403.
+"""
+
 TAGS: Mapping[str, str] = {
     "identity": "Accounts: registering, signing in and out, profiles, proofs of addresses, devices, blocks.",
     "assignments": "Tasks and the work on them: posting, claiming, submitting.",
@@ -33,7 +45,7 @@ TAGS: Mapping[str, str] = {
     "wallet": "What a person has, has earned, and where it went.",
     "payments": "Money coming in, and the callbacks of providers.",
     "withdrawals": "Money going out.",
-    "notifications": "What a person is told, and where.",
+    "notifications": NOTIFICATIONS,
     "messaging": "Conversations between people who have to do with each other.",
     "files": "Uploaded files.",
     "administration": "What administrators see and decide.",
