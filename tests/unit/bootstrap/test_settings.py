@@ -49,3 +49,27 @@ def test_a_setting_of_the_wrong_kind_stops_the_start_in_plain_words(env: str, te
     with pytest.raises(SettingsRefused) as refused:
         read_settings({env: text})
     assert str(refused.value) == f"{env}: {told}"
+
+
+LIVE = {
+    "SOKO_ENVIRONMENT": "production",
+    "SECRET_KEY": "a secret of a test, thirty-two bytes or more",
+    "DATABASE_URL": "postgresql://soko@database/soko",
+    "LIPANA_BASE_URL": "https://api.lipana.dev/v1",
+    "LIPANA_API_KEY": "lip_sk_live_of_a_test",
+    "LIPANA_CALLBACK_SECRET": "a callback secret of a test",
+    "EMAIL_HOST": "mail",
+    "SOKO_PUBLIC_URL": "https://soko.example",
+    "ALLOWED_HOSTS": "soko.example",
+}
+
+
+def test_cards_are_simulated_outside_production_unless_switched_off_and_never_in_it() -> None:
+    assert read_settings({}).simulates_cards is True
+    assert read_settings({"SOKO_SIMULATED_CARDS": "no"}).simulates_cards is False
+    assert read_settings(LIVE).simulates_cards is False
+    with pytest.raises(SettingsRefused) as refused:
+        read_settings(LIVE | {"SOKO_SIMULATED_CARDS": "yes"})
+    assert str(refused.value) == "SOKO_SIMULATED_CARDS: the simulator is refused in production"
+    with pytest.raises(SettingsRefused):
+        read_settings({"SOKO_SIMULATED_CARDS": "perhaps"})
