@@ -180,7 +180,20 @@ def upgrade() -> None:
     op.create_index(
         "ix_gigs_orders_busy", "gigs_orders", ["worker_id", "id"], unique=False, postgresql_where="ended_at IS NULL"
     )
-    op.create_index("ix_gigs_orders_client", "gigs_orders", ["client_id", "id"], unique=False)
+    op.create_index(
+        "ix_gigs_orders_client",
+        "gigs_orders",
+        ["client_id", "id"],
+        unique=False,
+        postgresql_where="archived_at IS NULL",
+    )
+    op.create_index(
+        "ix_gigs_orders_client_archived",
+        "gigs_orders",
+        ["client_id", "id"],
+        unique=False,
+        postgresql_where="archived_at IS NOT NULL",
+    )
     op.create_index(
         "ix_gigs_orders_delivered", "gigs_orders", ["accept_by"], unique=False, postgresql_where="stage = 'delivered'"
     )
@@ -204,7 +217,9 @@ def upgrade() -> None:
     op.create_index(
         "ix_gigs_orders_open", "gigs_orders", ["offering_id", "id"], unique=False, postgresql_where="status = 'paid'"
     )
-    op.create_index("ix_gigs_orders_status", "gigs_orders", ["status", "id"], unique=False)
+    op.create_index(
+        "ix_gigs_orders_status", "gigs_orders", ["status", "id"], unique=False, postgresql_where="archived_at IS NULL"
+    )
     op.create_index(
         "ix_gigs_orders_unfilled", "gigs_orders", ["fill_by"], unique=False, postgresql_where="status = 'paid'"
     )
@@ -217,7 +232,20 @@ def upgrade() -> None:
     op.create_index(
         "ix_gigs_orders_waiting", "gigs_orders", ["paid_at", "id"], unique=False, postgresql_where="status = 'paid'"
     )
-    op.create_index("ix_gigs_orders_worker", "gigs_orders", ["worker_id", "id"], unique=False)
+    op.create_index(
+        "ix_gigs_orders_worker",
+        "gigs_orders",
+        ["worker_id", "id"],
+        unique=False,
+        postgresql_where="archived_at IS NULL",
+    )
+    op.create_index(
+        "ix_gigs_orders_worker_archived",
+        "gigs_orders",
+        ["worker_id", "id"],
+        unique=False,
+        postgresql_where="archived_at IS NOT NULL",
+    )
     op.create_table(
         "payment_refunds",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -363,12 +391,15 @@ def downgrade() -> None:
     )
     op.drop_index("ix_payment_refunds_attempt", table_name="payment_refunds")
     op.drop_table("payment_refunds")
-    op.drop_index("ix_gigs_orders_worker", table_name="gigs_orders")
+    op.drop_index(
+        "ix_gigs_orders_worker_archived", table_name="gigs_orders", postgresql_where="archived_at IS NOT NULL"
+    )
+    op.drop_index("ix_gigs_orders_worker", table_name="gigs_orders", postgresql_where="archived_at IS NULL")
     op.drop_index("ix_gigs_orders_waiting", table_name="gigs_orders", postgresql_where="status = 'paid'")
     op.drop_index("ix_gigs_orders_visits", table_name="gigs_orders", postgresql_where="stage = 'assigned'")
     op.drop_index("ix_gigs_orders_unpaid", table_name="gigs_orders", postgresql_where="status = 'pending'")
     op.drop_index("ix_gigs_orders_unfilled", table_name="gigs_orders", postgresql_where="status = 'paid'")
-    op.drop_index("ix_gigs_orders_status", table_name="gigs_orders")
+    op.drop_index("ix_gigs_orders_status", table_name="gigs_orders", postgresql_where="archived_at IS NULL")
     op.drop_index("ix_gigs_orders_open", table_name="gigs_orders", postgresql_where="status = 'paid'")
     op.drop_index("ix_gigs_orders_listed", table_name="gigs_orders", postgresql_where="archived_at IS NULL")
     op.drop_index("ix_gigs_orders_idle", table_name="gigs_orders", postgresql_where="ended_at IS NOT NULL")
@@ -378,7 +409,10 @@ def downgrade() -> None:
         postgresql_where="ended_at IS NOT NULL AND archived_at IS NULL",
     )
     op.drop_index("ix_gigs_orders_delivered", table_name="gigs_orders", postgresql_where="stage = 'delivered'")
-    op.drop_index("ix_gigs_orders_client", table_name="gigs_orders")
+    op.drop_index(
+        "ix_gigs_orders_client_archived", table_name="gigs_orders", postgresql_where="archived_at IS NOT NULL"
+    )
+    op.drop_index("ix_gigs_orders_client", table_name="gigs_orders", postgresql_where="archived_at IS NULL")
     op.drop_index("ix_gigs_orders_busy", table_name="gigs_orders", postgresql_where="ended_at IS NULL")
     op.drop_table("gigs_orders")
     op.drop_index("ix_offerings_words", table_name="offerings", postgresql_using="gin", postgresql_where="is_active")

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -54,6 +55,8 @@ BUDGET = {
     "who is not signed in": 0,
     "available tasks": 1,
     "wallet": 1,
+    "payments": 1,
+    "payment": 1,
     "claim": 4,
     "claim under a key": 7,  # take the key; begin, load, mark the key, write, commit; keep the reply
     "claim under the same key": 1,
@@ -80,6 +83,8 @@ async def test_no_request_speaks_with_the_database_more_often_than_its_budget(st
             "who is not signed in": await counter.count(market.get(None, "/api/wallet"), 401),
             "available tasks": await counter.count(market.get(stage.writer, "/api/tasks/available")),
             "wallet": await counter.count(market.get(stage.writer, "/api/wallet")),
+            "payments": await counter.count(market.get(stage.writer, "/api/payments", status="completed")),
+            "payment": await counter.count(market.get(stage.writer, f"/api/payments/{UUID(int=1)}"), 404),
             "claim": await counter.count(stage.claim(task)),
             "claim under a key": await counter.count(market.post(stage.rival, claim, key=other)),
             "claim under the same key": await counter.count(market.post(stage.rival, claim, key=other)),

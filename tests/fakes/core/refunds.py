@@ -15,14 +15,17 @@ class FixedDeals:
         self.terms_of: dict[UUID, RefundTerms] = {}
         self.heard: list[tuple[Money, bool]] = []
         """What each refund returned, and whether nothing was left."""
+        self._locked_in: list[RefundsUnitOfWork] = []
 
     async def lock(self, uow: RefundsUnitOfWork, subject: UUID) -> None:
-        """Nothing to lock: the payment's own lock is all there is."""
+        self._locked_in.append(uow)
 
     async def terms(self, uow: RefundsUnitOfWork, subject: UUID) -> RefundTerms:
+        assert any(one is uow for one in self._locked_in), "the deal is locked first"
         if subject not in self.terms_of:
             raise NotRefundable
         return self.terms_of[subject]
 
     async def refunded(self, uow: RefundsUnitOfWork, subject: UUID, refund: Refund, *, is_whole: bool) -> None:
+        assert any(one is uow for one in self._locked_in), "the deal is locked first"
         self.heard.append((refund.amount, is_whole))

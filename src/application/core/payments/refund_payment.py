@@ -100,9 +100,11 @@ class RefundPayment:
             check_terms(terms, refund.amount, left=left, now=now)
             legs = await self._sources(uow, terms, refund, left=left, now=now)
             subject = terms.subject if isinstance(terms, PaidOut) else f"payment:{intent.reference}"
-            await uow.ledger.post(refund.park(legs, id=TransferId(self.ids.new()), subject=subject))
-            if rail is None:
-                await uow.ledger.post(refund.pay_wallet(id=TransferId(self.ids.new()), now=now))
+            parked = refund.park(legs, id=TransferId(self.ids.new()), subject=subject)
+            if rail is not None:
+                await uow.ledger.post(parked)
+            else:
+                await uow.ledger.post(parked, refund.pay_wallet(id=TransferId(self.ids.new()), now=now))
                 refund.take_effect(now)
                 uow.record(intent.refunded_fact(refund))
                 is_whole = intent.left_to_refund.minor == 0
@@ -119,6 +121,10 @@ class RefundPayment:
             return (Posting(terms.escrow, refund.escrow, refund.amount),)
         hold = await uow.earnings_holds.find(terms.subject, terms.payee)
         accounts = (refund.escrow, *refund_accounts(terms.payee))
+        if (
+            refund.gateway is None
+        ):  # the payer's wallet is paid in the same transaction, so it is locked at the same time
+            accounts = (*accounts, AccountRef.wallet(refund.payer))
         references = (f"refund:{refund.id}", f"refund:{refund.id}:paid")
         balances = await uow.ledger.balances(accounts, left.currency, references=references)
         waiting = Money.zero(left.currency) if hold is None else hold.waiting

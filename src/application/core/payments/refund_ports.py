@@ -14,8 +14,10 @@ from domain.core.payments.refund import Refund
 class Refunds(Protocol):
     """Refunds. Promises (tests/contract/core/refunds.py):
 
-    - `get` locks; what was loaded or added is saved by commit, and by nothing else;
+    - what was loaded or added is saved by commit, and by nothing else;
     - a provider's name for a refund belongs to one refund: the second commit raises ProviderReferenceReused.
+
+    Nothing here is locked: whoever gets a refund has locked its payment before.
     """
 
     def add(self, refund: Refund) -> None: ...

@@ -28,7 +28,7 @@ _SAVE = Statement(
     .where(_R.id == bindparam("wanted_id"))
     .values({name: bindparam(f"new_{name}") for name in _CHANGING})
 )
-_GET = Statement(select(payment_refunds).where(_R.id == bindparam("wanted_id")).with_for_update())
+_GET = Statement(select(payment_refunds).where(_R.id == bindparam("wanted_id")))
 
 
 class PostgresRefunds:
@@ -45,7 +45,7 @@ class PostgresRefunds:
         self._added.append(refund)
 
     async def get(self, refund_id: uuid.UUID) -> Refund:
-        """Return a refund, locked. Raises RefundNotFound."""
+        """Return a refund. Raises RefundNotFound."""
         if refund_id not in self._loaded:
             row = await _GET.fetch_row(self._unit.connection, wanted_id=refund_id)
             if row is None:
