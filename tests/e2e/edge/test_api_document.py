@@ -134,6 +134,11 @@ async def test_callbacks_name_the_header_of_their_signature(market: Market) -> N
         assert (named["in"], named["required"]) == ("header", True)
         assert "HMAC-SHA256" in named["description"]
         assert "application/json" in operation["requestBody"]["content"]
+    paypal = document["paths"]["/api/payments/paypal/callback"]["post"]["parameters"]
+    named = {one["name"] for one in paypal if one["in"] == "header" and one["required"]}
+    assert {"TRANSMISSION-ID", "TRANSMISSION-TIME", "TRANSMISSION-SIG", "CERT-URL", "AUTH-ALGO"} <= {
+        name.removeprefix("PAYPAL-") for name in named
+    }
 
 
 async def test_the_document_names_the_server_and_how_to_sign_in(market: Market) -> None:

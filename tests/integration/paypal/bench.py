@@ -164,7 +164,7 @@ async def paypal_bench(**how: Any) -> AsyncIterator[PayPalBench]:
     clock, catcher = FixedClock(), Catcher()
     async with (
         httpx.AsyncClient(transport=httpx.MockTransport(catcher.answer)) as callbacks,
-        httpx.AsyncClient(trust_env=False) as client,
+        httpx.AsyncClient(trust_env=False, timeout=30.0) as client,
     ):
         simulator = PayPalSimulator(
             PayPalSimulatorSettings(

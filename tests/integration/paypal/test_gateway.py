@@ -329,6 +329,14 @@ async def test_refusals_say_why_and_are_logged_with_paypals_own_number(
     assert "secret" not in str(vars(record))
 
 
+async def test_an_error_that_is_not_paypals_own_word_refuses_nothing(bench: PayPalBench) -> None:
+    conflict = {"name": "RESOURCE_CONFLICT", "details": []}
+    for status, fields in ((404, dict[str, Any]()), (400, {"error": "proxy"}), (409, conflict), (500, conflict)):
+        made = await Sent((status, fields)).gateway.collect(bench.collection())
+        asked = await Sent((status, fields)).gateway.query(ProviderReferences(checkout_id="5O1"))
+        assert (made.outcome, made.did_not_leave, asked.outcome) == (Outcome.UNKNOWN, False, Outcome.UNKNOWN), status
+
+
 @pytest.mark.parametrize("fault", [Behaviour.FORBIDDEN, Behaviour.TOO_OFTEN])
 async def test_what_is_turned_away_did_not_leave(bench: PayPalBench, fault: Behaviour) -> None:
     bench.tell(Call.CREATE, fault)
