@@ -48,7 +48,8 @@ def lines(settings: Settings, *, catches_mail: bool, has_mail_page: bool, simula
         f"""      -d '{{"username": "{first.username}", "password": "{first.password}"}}'""",
         f"    curl {address}/api/users/me -H 'authorization: Bearer <access of the reply>'",
         f"    curl {address}/health/ready",
-        f"    {port}make demo    plays a task from posting to payout on this server and checks every amount",
+        f"    {port}make demo              plays a task from posting to payout on this server and checks every amount",
+        f"    {port}make demo ARGS=gigs    plays an order from the listing to the refund",
         "",
         f"  Ctrl-C stops everything; the data stays in {settings.data_path}",
     ]

@@ -87,7 +87,7 @@ def migrate(
 
 @app.command()
 def seed() -> None:
-    """Make the accounts of the demonstration: an administrator, a student and a writer. `soko run` does it as well."""
+    """Make the accounts of the demonstration, one in each role, and a service to order. `soko run` does it as well."""
     from interface.bootstrap.runtime import database_of
     from interface.bootstrap.runtime import seed as make_people
 
@@ -164,6 +164,8 @@ def _replay_message(message_id: UUID) -> bool:
 
 
 app.add_typer(identity_commands(_create_admin))
+
+
 def _assignments() -> StartJourney:
     from interface.cli.assignments.journey import Journey
 
