@@ -4,26 +4,34 @@
   serves the purpose, the rest goes to the wallet. `match`: names the attempt that money of an unknown reference was
   for.
   `return`: the money leaves our books, it is paid back outside. `dismiss`: only where nothing was booked.
+- Of a refund that no gateway ends: `accept` says that it was paid, `credit_wallet` pays the wallet instead; until then
+  its money is parked, and the case cannot be dismissed.
 - Nobody decides that money of a case is his own (payments.own_payment); another administrator does.
 - The decision, the postings and the audit entry commit together; a closed case is closed.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 from uuid import UUID
 
 from application.core.kernel.ports import AuditEntry, Clock, IdSource
 from application.core.payments.ports import PaymentsUnitOfWork
 from application.core.payments.queries import CaseView, PaymentQueries
+from application.core.payments.refund_ports import RefundsUnitOfWork
 from domain.core.kernel.errors import NotFound
 from domain.core.kernel.ids import AccountId, TransferId
 from domain.core.kernel.money import Money
 from domain.core.ledger.accounts import AccountRef
 from domain.core.ledger.transfer import Posting, Transfer, TransferKind
 from domain.core.payments.case import CaseClosed, CaseKind, OwnPayment, PaymentCase, Resolution, ResolutionNotPossible
-from domain.core.payments.gateway import ProviderReferences
+from domain.core.payments.gateway import Outcome, ProviderReferences
 from domain.core.payments.intent import AttemptStatus, PaymentAttempt, PaymentIntent
+from domain.core.payments.refund import RefundEvidence, RefundStatus
 from domain.core.payments.settlement import Settle
+
+OUTCOME_OF_REFUND: Final = {Resolution.ACCEPT: Outcome.SUCCEEDED, Resolution.CREDIT_WALLET: Outcome.FAILED}
+"""What a decision of staff says in the gateway's place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +45,7 @@ class ResolveCaseCommand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolveCase:
-    unit_of_work: Callable[[], PaymentsUnitOfWork]
+    unit_of_work: Callable[[], RefundsUnitOfWork]
     payment_queries: PaymentQueries
     clock: Clock
     ids: IdSource
@@ -64,8 +72,11 @@ class ResolveCase:
         assert found is not None, "it was just committed"
         return found
 
-    async def _carry_out(self, uow: PaymentsUnitOfWork, case: PaymentCase, command: ResolveCaseCommand) -> None:
+    async def _carry_out(self, uow: RefundsUnitOfWork, case: PaymentCase, command: ResolveCaseCommand) -> None:
         booked, resolution = case.booked, command.resolution
+        if "refund" in case.facts:
+            await self._decide_refund(uow, case, command)
+            return
         if resolution is Resolution.DISMISS:
             if booked is not None:
                 raise ResolutionNotPossible("Money lies in suspense for this case: credit, accept, match or return it.")
@@ -91,6 +102,27 @@ class ResolveCase:
         if resolution is Resolution.ACCEPT and not (intent.is_open and _covers(booked, intent.amount)):
             raise ResolutionNotPossible("Less came than was asked, in another currency, or the purpose is closed.")
         await self._pay(uow, case, intent, attempt, booked, to_wallet=not wants_purpose, by=command.by)
+
+    async def _decide_refund(self, uow: RefundsUnitOfWork, case: PaymentCase, command: ResolveCaseCommand) -> None:
+        """End a refund that its gateway does not: `accept` that it was paid, or `credit_wallet`."""
+        assert case.intent_id is not None, "a refund is of a payment"
+        intent = await uow.intents.get(case.intent_id)
+        refund = await uow.refunds.get(UUID(case.facts["refund"]))
+        if command.resolution is Resolution.DISMISS and refund.status is not RefundStatus.PENDING:
+            return
+        if refund.status is not RefundStatus.PENDING:
+            raise ResolutionNotPossible("The refund has ended: the case can only be dismissed.")
+        says = OUTCOME_OF_REFUND.get(command.resolution)
+        if says is None:
+            raise ResolutionNotPossible(
+                "Money is parked for this refund: credit the wallet, or accept that it was paid."
+            )
+        if intent.payer == command.by:
+            raise OwnPayment
+        _, transfer = refund.learn(RefundEvidence(outcome=says), id=TransferId(self.ids.new()), now=self.clock.now())
+        assert transfer is not None, "proof ends a refund that is pending"
+        await uow.ledger.post(replace(transfer, actor=command.by))
+        uow.record(intent.refunded_fact(refund))
 
     async def _pay(
         self,

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from application.core.kernel.ports import Listing, Page
 from application.core.ledger.ports import LedgerUnitOfWork
-from application.core.payments.ports import PaymentsUnitOfWork
+from application.core.payments.refund_ports import RefundsUnitOfWork
 from domain.core.kernel.ids import AccountId
 from domain.core.kernel.money import Money
 from domain.core.payments.withdrawal import DestinationHistory, Withdrawal, WithdrawalId
@@ -42,7 +42,7 @@ class WithdrawalsUnitOfWork(LedgerUnitOfWork, Protocol):
     def withdrawals(self) -> Withdrawals: ...
 
 
-class PayoutEventsUnitOfWork(WithdrawalsUnitOfWork, PaymentsUnitOfWork, Protocol):
+class PayoutEventsUnitOfWork(WithdrawalsUnitOfWork, RefundsUnitOfWork, Protocol):
     """A unit of work that can apply whatever a provider tells."""
 
 

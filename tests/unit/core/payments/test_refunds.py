@@ -9,6 +9,7 @@ import pytest
 
 from application.core.payments.queries import PaymentDetail
 from application.core.payments.refund_payment import RefundPaymentCommand
+from application.core.payments.resolve_case import ResolveCaseCommand
 from application.core.payments.start_payment import GatewayUnavailable
 from domain.core.kernel.errors import NotFound
 from domain.core.kernel.ids import AccountId, IntentId, TransferId
@@ -17,7 +18,7 @@ from domain.core.ledger.accounts import FEES, GATEWAY_COSTS, AccountRef
 from domain.core.ledger.earnings import EarningsHold, pay_earnings
 from domain.core.ledger.refunds import HeldInEscrow, PaidOut
 from domain.core.ledger.transfer import Posting, Transfer, TransferKind
-from domain.core.payments.case import CaseKind
+from domain.core.payments.case import CaseKind, OwnPayment, Resolution, ResolutionNotPossible
 from domain.core.payments.events import PaymentRefunded
 from domain.core.payments.refund import (
     NotRefundable,
@@ -442,6 +443,61 @@ class TestNotices:
         await paid.pass_time(A_REFUND_WAITS)
         assert paid.balance(CLEARING) == 0
         assert [one.look_at for one in paid.callbacks if b"refund" in one.body] == [None]
+
+
+class TestStaffEndsWhatNoGatewayEnds:
+    @pytest.fixture
+    async def stuck(self, paid: Desk) -> Desk:
+        """Return a desk where nobody can say what became of a refund."""
+        paid.gateway.refund_ending = RefundEnding.ANSWER_LOST
+        await refund(paid)
+        await paid.pass_time(A_DAY)
+        assert paid.case.kind is CaseKind.UNKNOWN_OUTCOME
+        return paid
+
+    async def test_it_was_paid(self, stuck: Desk) -> None:
+        await stuck.resolve(Resolution.ACCEPT)
+        one = the_refund(stuck)
+        assert (one.status, one.destination, one.next_check_at) == (
+            RefundStatus.SUCCEEDED,
+            RefundDestination.ORIGINAL,
+            None,
+        )
+        assert (stuck.balance(CLEARING), stuck.balance(WALLET)) == (0, 0)
+        assert nothing_parked(stuck)
+        assert stuck.facts.count("PaymentRefunded") == 1
+
+    async def test_the_wallet_is_paid_instead(self, stuck: Desk) -> None:
+        await stuck.resolve(Resolution.CREDIT_WALLET)
+        assert (stuck.balance(CLEARING), stuck.balance(WALLET)) == (-100_00, 100_00)
+        assert nothing_parked(stuck)
+
+    @pytest.mark.parametrize("resolution", [Resolution.DISMISS, Resolution.RETURN, Resolution.MATCH])
+    async def test_nothing_else_is_possible_while_its_money_is_parked(
+        self, stuck: Desk, resolution: Resolution
+    ) -> None:
+        moved = stuck.moved
+        with pytest.raises(ResolutionNotPossible):
+            await stuck.resolve(resolution)
+        assert (stuck.moved, stuck.case.resolved_at) == (moved, None)
+
+    async def test_the_payer_does_not_decide_it_himself(self, stuck: Desk) -> None:
+        moved = stuck.moved
+        command = ResolveCaseCommand(case_id=stuck.case.id, resolution=Resolution.CREDIT_WALLET, note="mine", by=PAYER)
+        with pytest.raises(OwnPayment):
+            await stuck.resolve_case(command)
+        assert stuck.moved == moved
+
+    async def test_what_has_ended_meanwhile_is_only_dismissed(self, stuck: Desk) -> None:
+        (booked,) = stuck.gateway.refunds.values()
+        one = the_refund(stuck)
+        stuck.store.tables["payment_refunds"][one.id].reference = booked.id
+        assert await stuck.receive(*stuck.gateway.refund_notice(booked)) == "processed"
+        moved = stuck.moved
+        with pytest.raises(ResolutionNotPossible):
+            await stuck.resolve(Resolution.CREDIT_WALLET)
+        await stuck.resolve(Resolution.DISMISS)
+        assert (stuck.moved, stuck.case.resolution) == (moved, Resolution.DISMISS)
 
 
 class TestAfterCompletion:
