@@ -7,7 +7,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from application.core.kernel.ports import Delivery, Policies
+from application.core.kernel.ports import Delivery
 from application.gigs.order_ports import OrdersUnitOfWork
 from application.gigs.order_steps import OrderSteps, is_paid
 from domain.core.kernel.events import Event
@@ -16,7 +16,6 @@ from domain.core.payments.events import PaymentFailed, PaymentSucceeded
 from domain.gigs.events import OrderPaymentFailed
 from domain.gigs.order import OrderId
 from domain.gigs.order_money import PURPOSE
-from domain.gigs.policies import PAYMENT_ATTEMPTS
 from domain.gigs.transitions import Stage
 
 
@@ -50,7 +49,6 @@ class MarkOrderPaid:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotePaymentFailure:
     unit_of_work: Callable[[], OrdersUnitOfWork]
-    policies: Policies
 
     async def __call__(self, event: Event, delivery: Delivery) -> None:
         """React to PaymentFailed: the order stays payable (gigs.failure_keeps_payable)."""
@@ -71,7 +69,7 @@ class NotePaymentFailure:
                     client_id=order.client_id,
                     worker_id=None,
                     service=order.service,
-                    attempts_left=max(0, self.policies.value(PAYMENT_ATTEMPTS) - len(intent.attempts)),
+                    attempts_left=intent.attempts_left or 0,
                     payment_code=event.code,
                 )
             )

@@ -74,7 +74,7 @@ class PayOrder:
             order.check_payable(now)
             if order.intent_id is not None:
                 begun = await uow.intents.get(order.intent_id)
-                if begun.in_flight is None and len(begun.attempts) >= attempts_max:
+                if begun.in_flight is None and begun.attempts_left == 0:
                     raise AttemptsExhausted(attempts_left=0)
             prepared = await self.start_payment.prepare(
                 uow,

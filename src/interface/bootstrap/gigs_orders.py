@@ -86,9 +86,7 @@ def orders_area(adapters: Adapters) -> Area:
         controllers=(OrderController, OrderStepController, OrderPaymentController),
         subscriptions=(
             Subscription(PaymentSucceeded, "gigs.mark_order_paid", mark_order_paid),
-            Subscription(
-                PaymentFailed, "gigs.note_payment_failure", NotePaymentFailure(unit_of_work=units, policies=rules)
-            ),
+            Subscription(PaymentFailed, "gigs.note_payment_failure", NotePaymentFailure(unit_of_work=units)),
             Subscription(
                 AccountSuspended, "gigs.follow_suspension", FollowWorkerSuspension(unit_of_work=units, clock=clock)
             ),

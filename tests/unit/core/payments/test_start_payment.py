@@ -83,6 +83,7 @@ async def test_a_request_that_did_not_leave_fails_and_does_not_count_as_a_push(d
             await desk.pay()
     assert [one.status for one in desk.intent.attempts] == [AttemptStatus.FAILED] * 4
     assert {one.sent_at for one in desk.intent.attempts} == {None}
+    assert desk.intent.attempts_left == AN_ORDER.attempts_max  # nor as an attempt
     desk.gateway.is_reachable = True
     assert (await desk.pay()).reference == desk.intent.reference
     assert desk.attempt.status is AttemptStatus.PENDING
