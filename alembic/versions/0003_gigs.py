@@ -177,8 +177,16 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["offering_id"], ["offerings.id"], name="fk_gigs_orders_offering"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_gigs_orders")),
     )
+    op.create_index("ix_gigs_orders_all", "gigs_orders", ["id"], unique=False, postgresql_where="archived_at IS NULL")
     op.create_index(
         "ix_gigs_orders_busy", "gigs_orders", ["worker_id", "id"], unique=False, postgresql_where="ended_at IS NULL"
+    )
+    op.create_index(
+        "ix_gigs_orders_by_status",
+        "gigs_orders",
+        ["status", "id"],
+        unique=False,
+        postgresql_where="archived_at IS NULL",
     )
     op.create_index(
         "ix_gigs_orders_client",
@@ -212,13 +220,7 @@ def upgrade() -> None:
         postgresql_where="ended_at IS NOT NULL",
     )
     op.create_index(
-        "ix_gigs_orders_listed", "gigs_orders", ["id"], unique=False, postgresql_where="archived_at IS NULL"
-    )
-    op.create_index(
         "ix_gigs_orders_open", "gigs_orders", ["offering_id", "id"], unique=False, postgresql_where="status = 'paid'"
-    )
-    op.create_index(
-        "ix_gigs_orders_status", "gigs_orders", ["status", "id"], unique=False, postgresql_where="archived_at IS NULL"
     )
     op.create_index(
         "ix_gigs_orders_unfilled", "gigs_orders", ["fill_by"], unique=False, postgresql_where="status = 'paid'"
@@ -399,9 +401,7 @@ def downgrade() -> None:
     op.drop_index("ix_gigs_orders_visits", table_name="gigs_orders", postgresql_where="stage = 'assigned'")
     op.drop_index("ix_gigs_orders_unpaid", table_name="gigs_orders", postgresql_where="status = 'pending'")
     op.drop_index("ix_gigs_orders_unfilled", table_name="gigs_orders", postgresql_where="status = 'paid'")
-    op.drop_index("ix_gigs_orders_status", table_name="gigs_orders", postgresql_where="archived_at IS NULL")
     op.drop_index("ix_gigs_orders_open", table_name="gigs_orders", postgresql_where="status = 'paid'")
-    op.drop_index("ix_gigs_orders_listed", table_name="gigs_orders", postgresql_where="archived_at IS NULL")
     op.drop_index("ix_gigs_orders_idle", table_name="gigs_orders", postgresql_where="ended_at IS NOT NULL")
     op.drop_index(
         "ix_gigs_orders_ended",
@@ -413,7 +413,9 @@ def downgrade() -> None:
         "ix_gigs_orders_client_archived", table_name="gigs_orders", postgresql_where="archived_at IS NOT NULL"
     )
     op.drop_index("ix_gigs_orders_client", table_name="gigs_orders", postgresql_where="archived_at IS NULL")
+    op.drop_index("ix_gigs_orders_by_status", table_name="gigs_orders", postgresql_where="archived_at IS NULL")
     op.drop_index("ix_gigs_orders_busy", table_name="gigs_orders", postgresql_where="ended_at IS NULL")
+    op.drop_index("ix_gigs_orders_all", table_name="gigs_orders", postgresql_where="archived_at IS NULL")
     op.drop_table("gigs_orders")
     op.drop_index("ix_offerings_words", table_name="offerings", postgresql_using="gin", postgresql_where="is_active")
     op.drop_index("ix_offerings_price", table_name="offerings", postgresql_where="is_active")

@@ -9,6 +9,7 @@ import json
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,13 @@ import pytest
 
 import infrastructure.postgres.assignments.queries
 import infrastructure.postgres.core.audit
+import infrastructure.postgres.gigs.queries
+from application.gigs.order_queries import OrderScope
+from application.gigs.queries import OfferingOrder
+from domain.gigs.transitions import OrderStatus
 from infrastructure.postgres.core.audit import _list_by
+from infrastructure.postgres.gigs.order_queries import _list_of_all, _list_of_one
+from infrastructure.postgres.gigs.queries import _offering_list, _worker_list
 from infrastructure.postgres.keyset import KeysetList
 from infrastructure.postgres.statements import Statement
 
@@ -37,14 +44,27 @@ FEW_ROWS = frozenset(
     {
         ("ix_tasks_student", "status"),  # of one person's tasks
         ("ix_tasks_worker", "status"),
+        ("ix_gigs_orders_client", "status"),  # of one person's orders
+        ("ix_gigs_orders_client_archived", "status"),
+        ("ix_gigs_orders_worker", "status"),
+        ("ix_gigs_orders_worker_archived", "status"),
+        ("pk_gigs_orders", "status"),  # archived ones have two words, both of them common
         ("ix_notices_recipient", "category"),
         ("ix_payment_cases_open", "kind"),  # what administrators have not looked at yet
+        ("pk_payment_intents", "purpose"),  # a handful of words, all of them common
+        ("ix_payment_intents_payer", "purpose"),  # of one person's payments
+        ("ix_payment_intents_subject", "payer_id"),  # of the payments for one thing
+        ("ix_payment_intents_subject", "purpose"),
         ("pk_accounts", "is_active"),  # the search of administrators, in all columns at once
     }
 )
 """Where rows are read and left out because they have another value: of each index the columns it does without."""
 
-FOLDERS = (infrastructure.postgres.core.audit, infrastructure.postgres.assignments.queries)
+FOLDERS = (
+    infrastructure.postgres.core.audit,
+    infrastructure.postgres.assignments.queries,
+    infrastructure.postgres.gigs.queries,
+)
 
 
 def _inside(name: str, value: object) -> Iterator[tuple[str, KeysetList]]:
@@ -68,6 +88,15 @@ def _all_lists() -> dict[str, KeysetList]:
                 found.update(_inside(f"{package.rpartition('.')[2]}.{module.name}.{name}", value))
     for names in ((), ("wanted_target",), ("wanted_actor",), ("wanted_action",)):
         found[f"core.audit{list(names)}"] = _list_by(frozenset(names))
+    for order in OfferingOrder:
+        for names in ((), ("category",), ("price_min",), ("category", "price_max")):
+            found[f"gigs.offerings{[order.value, *names]}"] = _offering_list(order, names, False)
+    for names in ((), ("available",), ("rank_min",)):
+        found[f"gigs.workers{list(names)}"] = _worker_list(names)
+    for status, scope, with_archived in product((None, *OrderStatus), OrderScope, (False, True)):
+        wanted = [status, scope.value, with_archived]
+        found[f"gigs.orders_of_all{wanted}"] = _list_of_all(status, scope, with_archived)
+        found[f"gigs.orders_of_one{wanted}"] = _list_of_one(status, scope, with_archived)
     return found
 
 
@@ -90,15 +119,26 @@ async def _plan(planner: asyncpg.Connection, statement: Statement) -> dict[str, 
 
 
 def _faults(node: Mapping[str, Any], *, is_page: bool = False) -> Iterator[str]:
-    """Yield what reads more than a page. Above a LIMIT, and for each row of a page, there is only a page to read."""
+    """Yield what reads more than a page. Above a LIMIT, and for each row of a page, there is only a page to read; above
+    several pages that are put together there is not much more.
+    """
     kind = node["Node Type"]
     if kind == "Seq Scan":
         yield f"reads all of {node['Relation Name']}"
-    if kind in {"Sort", "Incremental Sort", "Aggregate", "Unique"} and not is_page:
+    if kind in {"Sort", "Incremental Sort", "Aggregate", "Unique"} and not (is_page or _is_of_pages(node)):
         yield f"{kind} of more than a page"
     for inner in node.get("Plans", ()):
         is_per_row = inner["Parent Relationship"] in {"SubPlan", "Inner"}
         yield from _faults(inner, is_page=is_page or is_per_row or inner["Node Type"] == "Limit")
+
+
+def _is_of_pages(node: Mapping[str, Any]) -> bool:
+    """Tell whether the rows of a node come out of pages: each of what is appended is one, or of one there are few."""
+    inner = [each for each in node.get("Plans", ()) if each["Parent Relationship"] in {*DRIVING, "Inner"}]
+    if node["Node Type"] in {"Limit", "Result"}:
+        return node["Node Type"] == "Limit" or (bool(inner) and all(map(_is_of_pages, inner)))
+    found = any if node["Node Type"] == "Nested Loop" else all
+    return bool(inner) and found(map(_is_of_pages, inner))
 
 
 def _scans(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

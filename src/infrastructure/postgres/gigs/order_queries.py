@@ -6,7 +6,7 @@ first wanted.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -171,23 +171,23 @@ def _list_of_all(status: OrderStatus | None, scope: OrderScope, with_archived: b
 @lru_cache(maxsize=64)
 def _list_of_one(status: OrderStatus | None, scope: OrderScope, with_archived: bool) -> KeysetList:
     """Return the list for somebody who orders, works, or both."""
+    of_status = () if status is None else (bindparam("status", type_=TEXT),)
 
-    def fits(order: FromClause) -> list[ColumnElement[bool]]:
-        conditions: list[ColumnElement[bool]] = []
-        if status is not None:
-            conditions.append(order.c.status == bindparam("status", type_=TEXT))
-        if not with_archived:
-            conditions.append(order.c.archived_at.is_(None))
-        return conditions
+    def own(cut: Cut, *, is_archived: bool) -> Iterator[Select[Any]]:
+        ordered, worked = gigs_orders.alias("ordered"), gigs_orders.alias("worked")
+        is_shown = or_(worked.c.status != _PAID, _of_viewer(f"NOT {is_blocked(':viewer', 'worked.client_id')}"))
+        for order, is_his in ((ordered, ordered.c.client_id == _VIEWER), (worked, worked.c.worker_id == _VIEWER)):
+            part = select(order.c.id).where(is_his, *(order.c.status == word for word in of_status))
+            archived_at = order.c.archived_at
+            part = part.where(archived_at.is_not(None) if is_archived else archived_at.is_(None))
+            yield cut(part if order is ordered else part.where(is_shown), order.c.id)
 
     def found(cut: Cut) -> Select[Any]:
         parts: list[Select[Any]] = []
         if scope is not OrderScope.OPEN:
-            ordered, worked = gigs_orders.alias("ordered"), gigs_orders.alias("worked")
-            parts.append(cut(select(ordered.c.id).where(ordered.c.client_id == _VIEWER, *fits(ordered)), ordered.c.id))
-            is_shown = or_(worked.c.status != _PAID, _of_viewer(f"NOT {is_blocked(':viewer', 'worked.client_id')}"))
-            held = select(worked.c.id).where(worked.c.worker_id == _VIEWER, is_shown, *fits(worked))
-            parts.append(cut(held, worked.c.id))
+            parts += own(cut, is_archived=False)
+            if with_archived:
+                parts += own(cut, is_archived=True)
         if scope is not OrderScope.MINE:
             open_ones, done = gigs_orders.alias("open_ones"), worker_specializations.alias("done")
             of_a_service = select(open_ones.c.id).where(
@@ -195,7 +195,7 @@ def _list_of_one(status: OrderStatus | None, scope: OrderScope, with_archived: b
                 open_ones.c.status == _PAID,
                 open_ones.c.client_id != _VIEWER,
                 _of_viewer(f"NOT {is_blocked(':viewer', 'open_ones.client_id')}"),
-                *fits(open_ones),
+                *(open_ones.c.status == word for word in of_status),
             )
             each = cut(of_a_service, open_ones.c.id).correlate(done).lateral("each")
             parts.append(
