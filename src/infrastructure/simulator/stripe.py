@@ -293,6 +293,20 @@ class StripeSimulator:
             "type": "charge",
         }
 
+    def refund_movement_fields(self, refund: SimulatedRefund, *, has_source: bool = False) -> dict[str, Any]:
+        """Return the BalanceTransaction of a refund as Stripe writes it."""
+        return {
+            "id": f"txn_{refund.id}",
+            "object": "balance_transaction",
+            "amount": -refund.amount,
+            "created": int(refund.created_at.timestamp()),
+            "currency": refund.payment.currency,
+            "fee": 0,
+            "net": -refund.amount,
+            "source": self.refund_fields(refund) if has_source else refund.id,
+            "type": "refund",
+        }
+
     def refund_fields(self, refund: SimulatedRefund) -> dict[str, Any]:
         """Return a Refund as Stripe writes it."""
         return {

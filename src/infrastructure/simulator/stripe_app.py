@@ -215,9 +215,11 @@ class StripeSimulatorServer:
             case ["balance_transactions"]:
                 rows = [
                     self.simulator.movement_fields(payment, has_source=is_whole)
-                    for payment in sorted(books.payments, key=lambda one: one.paid_at or one.created_at, reverse=True)
+                    for payment in books.payments
                     if payment.paid_at is not None
                 ]
+                rows += [self.simulator.refund_movement_fields(one, has_source=is_whole) for one in books.refunds]
+                rows.sort(key=lambda row: int(row["created"]), reverse=True)
             case _:
                 raise Reply(404, _error("invalid_request_error", "Unrecognized request URL"))
         return _list(rows, query)

@@ -179,8 +179,8 @@ async def test_amounts_are_written_as_stripe_counts_them_and_come_back_whole(
 
 
 async def test_an_amount_that_is_too_long_for_stripe_is_refused_before_it_is_sent(bench: StripeBench) -> None:
-    answer = await bench.gateway.collect(replace(bench.collection(), amount=Money(1_000_000, "UGX")))
-    assert (answer.outcome, answer.code, bench.charges()) == (Outcome.FAILED, "AMOUNT_TOO_LARGE", 0)
+    answer = await bench.unreachable().collect(replace(bench.collection(), amount=Money(1_000_000, "UGX")))
+    assert (answer.outcome, answer.code, answer.did_not_leave) == (Outcome.FAILED, "AMOUNT_TOO_LARGE", False)
 
 
 async def collected(bench: StripeBench, trick: StripeTrick) -> Answer:
@@ -362,6 +362,19 @@ async def test_a_payment_is_found_by_its_own_id_with_what_stripe_keeps(bench: St
     [line] = await lines(bench.gateway, bench)
     assert (line.our_reference, line.amount, line.extra) == ("SKTEST000001", AMOUNT, {"fee": "51.00 KES"})
     assert line.references == ProviderReferences(by_page.references.transaction_id, None, by_page.references.receipt)
+
+
+async def test_a_fee_in_another_currency_is_left_out(bench: StripeBench) -> None:
+    """Stripe keeps its share in the currency that it pays out in."""
+    await bench.paid()
+    [payment] = bench.simulator.books.payments
+    fields = bench.simulator.payment_fields(payment, is_whole=True)
+    fields["latest_charge"]["balance_transaction"]["currency"] = "usd"
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=fields))
+    async with httpx.AsyncClient(transport=transport) as client:
+        stripe = StripeSettings(secret_key=SECRET_KEY, webhook_secret=WEBHOOK_SECRET, return_url=RETURN_URL)
+        answer = await StripePaymentGateway(client, stripe, bench.clock).query(ProviderReferences(payment.id))
+    assert (answer.outcome, answer.amount, answer.fee) == (Outcome.SUCCEEDED, AMOUNT, None)
 
 
 async def test_test_money_is_no_money_where_real_money_is_expected(bench: StripeBench) -> None:

@@ -128,6 +128,27 @@ async def test_a_payment_that_no_event_tells_of_is_found_by_asking(stripe: Strip
     assert await server.wallet() == 100_00
 
 
+async def test_a_page_whose_address_was_lost_is_found_and_can_be_paid(
+    stripe: StripeBench, server: PaymentsBench
+) -> None:
+    stripe.simulator.script(StripeTrick.ERROR_AFTERWARDS, on="sessions")
+    told = await start(server)
+    assert (told["stage"], told["next_url"]) == ("unknown", None)
+    await pass_days(server, timedelta(minutes=6))
+    [page] = stripe.simulator.books.pages
+    [attempt] = await server.rows("SELECT status, checkout_id, next_action, next_url FROM payment_attempts")
+    url = f"{stripe.base_url}/pay/{page.id}"
+    assert dict(attempt) == {
+        "status": "pending",
+        "checkout_id": page.id,
+        "next_action": "redirect",
+        "next_url": url,
+    }
+    await stripe.client.get(url)
+    await stripe.simulator.deliver(told["reference"])
+    assert (await stage(server, told["reference"]), await server.wallet()) == ("succeeded", 100_00)
+
+
 class Ended(NamedTuple):
     """How a top-up of KES 100 stands: as it was started, once paid and told, after half an hour, after a day."""
 
