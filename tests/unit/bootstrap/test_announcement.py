@@ -13,11 +13,12 @@ def test_in_development_people_and_pages_are_named() -> None:
     said = told(Settings(port=8000))
     assert "Caught mail     http://127.0.0.1:8025" in said
     assert all(f"    {person.username:<14}{person.password}" in said for person in PEOPLE)
-    assert "    make demo    plays a task" in said
+    assert "    make demo              plays a task" in said
+    assert "    make demo ARGS=gigs    plays an order" in said
 
 
 def test_the_demo_is_told_the_port_of_this_server() -> None:
-    assert "    SOKO_PORT=9000 make demo    plays a task" in told(Settings(port=9000))
+    assert "    SOKO_PORT=9000 make demo              plays a task" in told(Settings(port=9000))
 
 
 def test_a_page_of_mails_that_another_server_shows_is_not_called_ours() -> None:
