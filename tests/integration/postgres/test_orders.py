@@ -1,14 +1,17 @@
 """Orders on a real PostgreSQL: the contracts that the store in memory keeps, and what only a database does."""
 
+import asyncpg
 import pytest
 
+from domain.gigs.transitions import Stage
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.gigs.order_queries import PostgresOrderQueries
 from infrastructure.postgres.gigs.unit_of_work import PostgresGigsUnitOfWork
 from infrastructure.system.ids import UuidV7Source
 from interface.bootstrap.area import SubscriptionList
+from tests.builders.orders import an_order_at
 from tests.contract.gigs.order_queries import OrderQueriesContract
-from tests.contract.gigs.orders import OrderRepositoryContract, OrderStore, furnish
+from tests.contract.gigs.orders import OrderRepositoryContract, OrderStore, furnish, steps, store
 from tests.fakes.core.system import FixedClock
 
 
@@ -29,3 +32,34 @@ class TestPostgresOrders(PostgresOrderStore, OrderRepositoryContract): ...
 
 
 class TestPostgresOrderQueries(PostgresOrderStore, OrderQueriesContract): ...
+
+
+class TestPostgresOrderHistory(PostgresOrderStore):
+    @pytest.mark.parametrize("sql", ["UPDATE gigs_order_events SET comment = 'x'", "DELETE FROM gigs_order_events"])
+    async def test_history_is_only_added_to(self, database: Database, orders: OrderStore, sql: str) -> None:
+        order = an_order_at(Stage.STARTED)
+        await store(orders, order)
+        before = await steps(orders, order.id)
+        async with database.connection() as connection:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(sql)
+        assert await steps(orders, order.id) == before
+        assert len(before) == 4
+
+    async def test_what_the_domain_never_does_is_refused_by_the_table_too(
+        self, database: Database, orders: OrderStore
+    ) -> None:
+        order = an_order_at(Stage.STARTED)
+        await store(orders, order)
+        async with database.connection() as connection:
+            for change in (
+                "worker_id = client_id",
+                "worker_id = NULL",
+                "quantity = 0",
+                "unit_price = -1",
+                "ends_at = scheduled_at",
+                "stage = 'offered'",
+                "ended_at = now()",
+            ):
+                with pytest.raises(asyncpg.CheckViolationError):
+                    await connection.execute(f"UPDATE gigs_orders SET {change}")
