@@ -51,6 +51,7 @@ class Catcher:
 
     def __init__(self) -> None:
         self.caught: list[Notice] = []
+        self.status = 200
         self.server: httpx.AsyncClient | None = None
         """The API itself, where a test has one: it gets every callback, and its answer goes back."""
 
@@ -61,7 +62,7 @@ class Catcher:
         if self.server is not None:
             reply = await self.server.post(request.url.path, content=request.content, headers=request.headers)
             return httpx.Response(reply.status_code, content=reply.content)
-        return httpx.Response(200, json={"ResultCode": 0, "ResultDesc": "Accepted"})
+        return httpx.Response(self.status, json={"ResultCode": 0, "ResultDesc": "Accepted"})
 
 
 class DarajaBench:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 
@@ -303,6 +305,23 @@ async def test_an_account_without_an_initiator_pays_nothing_out() -> None:
         with pytest.raises(AssertionError):
             await bench.gateway.pay_out(bench.payout())
         assert bench.simulator.movements == []
+
+
+async def test_in_development_the_simulator_calls_back_by_itself_and_again_while_nobody_takes_it() -> None:
+    async with daraja_bench(simulator_settings={"is_automatic": True}) as bench:
+        bench.catcher.status = 503
+        await bench.gateway.collect(bench.collection())
+        [owed] = bench.simulator.movements[0].owed
+        with anyio.fail_after(5):
+            while not bench.catcher.caught or owed.is_done:  # done while it is under way, and owed again after the 503
+                await anyio.lowlevel.checkpoint()
+        assert owed.tries == 1
+        bench.catcher.status = 200
+        bench.clock.advance(timedelta(seconds=10))
+        with anyio.fail_after(5):
+            while len(bench.catcher.caught) < 2:
+                await anyio.lowlevel.checkpoint()
+        assert (owed.tries, owed.is_done) == (2, True)
 
 
 async def test_the_simulator_is_directed_over_http_with_its_key(bench: DarajaBench) -> None:

@@ -46,6 +46,15 @@ def test_an_unsigned_success_leaves_its_receipt_and_has_the_provider_asked_now()
     assert intent.is_open
 
 
+def test_an_unsigned_success_from_another_phone_is_flagged_and_stops_nothing() -> None:
+    intent, attempt = pending()
+    settle = Settle(intent=intent, attempt=attempt, new_id=SequentialIds().new, now=NOON)
+    said = settle.by(
+        Evidence(outcome=Outcome.SUCCEEDED, trust=Trust.UNSIGNED, references=OURS, phone="+254799999999", is_hint=True)
+    )
+    assert ([case.kind for case in said.cases], attempt.next_check_at) == ([CaseKind.PHONE_DIFFERS], NOON)
+
+
 @pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.FAILED, Outcome.CANCELLED, Outcome.EXPIRED])
 @pytest.mark.parametrize("others", [ProviderReferences("mr-2", "ws_CO_1"), ProviderReferences("mr-1", "ws_CO_2")])
 def test_an_unsigned_notice_with_ids_of_another_moves_nothing_and_opens_a_case(
