@@ -9,11 +9,11 @@ import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, tuple_
+from sqlalchemy import BigInteger, ColumnClause, ColumnElement, Select, bindparam, tuple_
 
 from application.core.kernel.ports import Listing, Page
 from domain.core.kernel.errors import FieldError, Invalid
@@ -87,14 +87,20 @@ class KeysetList:
         def backward(column: ColumnElement[Any]) -> ColumnElement[Any]:
             return column.asc() if newest_first else column.desc()
 
+        def value(column: ColumnElement[Any]) -> ColumnElement[Any]:
+            """Return the column that orders a part: the one of that name beside its key."""
+            assert sorted_by is not None
+            whole = cast("ColumnClause[Any]", column).table
+            return sorted_by.column if column is key or whole is None else whole.c[str(sorted_by.column.key)]
+
         def ordering(column: ColumnElement[Any]) -> tuple[ColumnElement[Any], ...]:
-            return (column,) if sorted_by is None else (sorted_by.column, column)
+            return (column,) if sorted_by is None else (value(column), column)
 
         def beyond(column: ColumnElement[Any], *, downward: bool) -> ColumnElement[bool]:
             place: ColumnElement[Any] = column
             here: ColumnElement[Any] = edge
             if sorted_by is not None:
-                place = tuple_(sorted_by.column, column)
+                place = tuple_(value(column), column)
                 here = tuple_(bindparam("edge_value", type_=sorted_by.column.type), edge)
             return place < here if downward else place > here
 

@@ -1,19 +1,25 @@
 """The catalogue on a real PostgreSQL: the contracts that the store in memory keeps, and what only it can show."""
 
 import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
 
+import asyncpg
 import pytest
 
+from application.core.kernel.ports import Page
+from application.gigs.queries import OfferingFilter, OfferingOrder
 from domain.core.identity.roles import GrantStatus, Role, RoleGrant
 from domain.core.kernel.ids import AccountId
 from domain.core.kernel.money import Money
 from domain.gigs.offering import CategoryExists
 from infrastructure.postgres.database import Database
-from infrastructure.postgres.gigs.queries import PostgresGigsQueries
+from infrastructure.postgres.gigs.queries import PostgresGigsQueries, _offering_list
 from infrastructure.postgres.gigs.unit_of_work import PostgresGigsUnitOfWork
 from infrastructure.system.ids import UuidV7Source
 from interface.bootstrap.area import SubscriptionList
-from tests.builders.gigs import a_category, an_offering, people
+from tests.builders.gigs import WANJA, a_category, an_offering, people
 from tests.contract.gigs.catalogue import (
     CatalogueStore,
     CategoryRepositoryContract,
@@ -82,7 +88,55 @@ class TestPostgresOfferings(PostgresCatalogue, OfferingRepositoryContract):
         assert (await catalogue.queries.offering(offering.id)).base_price == Money(2_504_00)
 
 
-class TestPostgresOfferingLists(PostgresCatalogue, OfferingListContract): ...
+MANY = """
+    INSERT INTO offerings (id, owner_id, category_id, name, description, base_price, currency, duration_s, is_active,
+        created_at, updated_at, price_order, sort_name)
+    SELECT ('01900000-0000-7000-a000-' || lpad(to_hex(n), 12, '0'))::uuid, $1, $2, 'Clean ' || n,
+        CASE WHEN n <= 30 THEN 'ancient' ELSE 'new' END, n, 'KES', 3600, true, now(), now(), n * 10, 'clean ' || n
+    FROM generate_series(1, 5000) AS n
+"""
+
+
+class TestPostgresOfferingLists(PostgresCatalogue, OfferingListContract):
+    @pytest.fixture
+    async def crowded(self, catalogue: CatalogueStore, database: Database) -> CatalogueStore:
+        """Give the test five thousand services; the oldest and cheapest thirty have a word of their own."""
+        category = await add_category(catalogue)
+        async with database.connection() as connection:
+            await connection.execute(MANY, WANJA, category)
+        return catalogue
+
+    @pytest.mark.parametrize("order", [OfferingOrder.CREATED_DOWN, OfferingOrder.PRICE_DOWN])
+    async def test_what_few_have_is_found_far_down_the_list_page_by_page(
+        self, crowded: CatalogueStore, order: OfferingOrder
+    ) -> None:
+        wanted = OfferingFilter(search="anci")
+        first = await crowded.queries.offerings(wanted, order, Page(limit=20))
+        assert [one.name for one in first.results] == [f"Clean {n}" for n in range(30, 10, -1)]
+        second = await crowded.queries.offerings(wanted, order, Page(limit=20, cursor=first.next))
+        assert [one.name for one in second.results] == [f"Clean {n}" for n in range(10, 0, -1)]
+        assert second.next is None
+        back = await crowded.queries.offerings(wanted, order, Page(limit=20, cursor=second.previous))
+        assert back.results == first.results
+
+    @pytest.mark.parametrize(("search", "most"), [("'anci':*", 1_100), ("'clean':*", 100), ("'nothere':*", 600)])
+    async def test_a_search_reads_few_rows_whether_many_have_the_word_or_few(
+        self, crowded: CatalogueStore, database_dsn: str, search: str, most: int
+    ) -> None:
+        statement = _offering_list(OfferingOrder.CREATED_DOWN, ("search",), False)._first
+        arguments = statement.arguments({"search": search, "limit_rows": 21})
+        owner = await asyncpg.connect(database_dsn)
+        await owner.execute("ANALYZE; SET enable_seqscan = off")  # five thousand are soon read; many more are not
+        plan = await owner.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.sql}", *arguments)
+        await owner.close()
+        assert _rows_read(json.loads(plan)[0]["Plan"]) <= most
+
+
+def _rows_read(node: Mapping[str, Any]) -> int:
+    """Return how many services a plan looked at."""
+    mine = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+    here = mine if node.get("Relation Name") == "offerings" else 0
+    return int(here) + sum(_rows_read(inner) for inner in node.get("Plans", ()))
 
 
 class TestPostgresWorkers(PostgresCatalogue, WorkerRepositoryContract): ...

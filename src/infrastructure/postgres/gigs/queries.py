@@ -6,12 +6,13 @@ compiled when it is first wanted.
 
 import re
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 import asyncpg
-from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, select, union
+from sqlalchemy import ColumnElement, CompoundSelect, Select, bindparam, func, literal_column, select, union, union_all
 
 from application.core.kernel.ports import Listing, Page
 from application.gigs.queries import (
@@ -41,7 +42,7 @@ from infrastructure.postgres.gigs.tables import (
     worker_profiles,
     worker_specializations,
 )
-from infrastructure.postgres.keyset import KeysetList, SortKey
+from infrastructure.postgres.keyset import Cut, KeysetList, SortKey
 from infrastructure.postgres.statements import Statement
 from infrastructure.postgres.tables import BIGINT, TEXT, UUID, words_of
 
@@ -72,6 +73,7 @@ _OFFERING_CONDITIONS: dict[str, ColumnElement[bool]] = {
     "price_min": offerings.c.price_order >= bindparam("price_min", type_=BIGINT),
     "search": _found(words_of("offerings.name", "offerings.description")),
 }
+_LIMIT_ROWS = bindparam("limit_rows", type_=BIGINT)
 _SORT_KEYS = {
     "name": SortKey(offerings.c.sort_name, b"n"),
     "base_price": SortKey(offerings.c.price_order, b"p"),
@@ -79,14 +81,62 @@ _SORT_KEYS = {
 }
 
 
+LOOKED_THROUGH = 500
+"""So many rows from the edge on are looked through for the words, before the index of words is asked for all that have
+them: a word that many have fills a page early, and of one that few have the index knows them all at once. The planner
+cannot choose, since it does not know how many words begin like the one that is searched.
+"""
+
+
+def _searched(
+    cut: Cut,
+    rows: Select[Any],
+    key: ColumnElement[Any],
+    has_words: ColumnElement[bool],
+    indexed: Callable[[ColumnElement[bool]], Select[Any]],
+) -> CompoundSelect[Any]:
+    """Return the keys of a page of what has the words.
+
+    They are as many as fit on it: what is joined to them needs no limit, with which the planner would rather read the
+    list in its order until they turn up. `rows` are the keys of the list without the search; `indexed` returns what the
+    index finds of it, if the condition holds that it is given.
+    """
+    name = str(key.key)
+    near = cut(rows.add_columns(has_words.label("has_words")), key).limit(LOOKED_THROUGH).subquery()
+    early = select(near.c[name]).where(near.c.has_words).limit(_LIMIT_ROWS).cte("early").prefix_with("MATERIALIZED")
+    is_full = select(func.count()).select_from(early).scalar_subquery() >= _LIMIT_ROWS
+    late = indexed(~is_full).cte("late").prefix_with("MATERIALIZED")
+    first_late = cut(select(late.c[name]), late.c[name]).subquery()
+    return union_all(select(early.c[name]).where(is_full), first_late.select())
+
+
+_OWNERS = accounts.alias("owners")
+# looked up for each service, since a join may read all accounts first
+_OWNER_IS_ACTIVE = select(_OWNERS.c.is_active).where(_OWNERS.c.id == offerings.c.owner_id).scalar_subquery()
+
+
 @lru_cache(maxsize=512)
 def _offering_list(order: OfferingOrder, conditions: tuple[str, ...], with_inactive: bool) -> KeysetList:
-    query = _OFFERING if with_inactive else _OFFERING.where(offerings.c.is_active, accounts.c.is_active)
+    sorted_by = _SORT_KEYS[order.removeprefix("-")]
+    filters = [_OFFERING_CONDITIONS[name] for name in conditions if name != "search"]
+    given = filters if with_inactive else [*filters, offerings.c.is_active, _OWNER_IS_ACTIVE]
+    whole = _OFFERING if with_inactive else _OFFERING.where(offerings.c.is_active, accounts.c.is_active)
+
+    def found(cut: Cut) -> Select[Any]:
+        has_words = _OFFERING_CONDITIONS["search"]
+        columns = [offerings.c.id] if sorted_by is None else [offerings.c.id, sorted_by.column]
+
+        def indexed(is_wanted: ColumnElement[bool]) -> Select[Any]:
+            return select(*columns).where(has_words, *given, is_wanted)
+
+        keys = _searched(cut, select(offerings.c.id).where(*given), offerings.c.id, has_words, indexed)
+        return cut(_OFFERING.where(offerings.c.id.in_(keys)), offerings.c.id).limit(None)
+
     return KeysetList(
-        query.where(*(_OFFERING_CONDITIONS[name] for name in conditions)),
+        found if "search" in conditions else whole.where(*filters),
         offerings.c.id,
         newest_first=order.startswith("-"),
-        sorted_by=_SORT_KEYS[order.removeprefix("-")],
+        sorted_by=sorted_by,
     )
 
 
@@ -131,14 +181,6 @@ _WORKER: Select[Any] = (
 _ONE_WORKER = Statement(
     _WORKER.add_columns(_REVIEWS.label("reviews")).where(review_summaries.c.person_id == bindparam("wanted"))
 )
-# names are identity's and words about oneself are the profile's; each has its index, and either may hold the words
-_FOUND_WORKERS = union(
-    select(worker_profiles.c.account_id).where(_found(words_of("worker_profiles.bio"))),
-    select(accounts.c.id).where(
-        accounts.c.roles.bool_op("@>")(literal_column("ARRAY['worker'::text]")),
-        _found(words_of("accounts.username", "accounts.first_name", "accounts.last_name")),
-    ),
-)
 _WORKER_CONDITIONS: dict[str, ColumnElement[bool]] = {
     "available": worker_profiles.c.is_available,
     "offering": review_summaries.c.person_id.in_(
@@ -147,19 +189,36 @@ _WORKER_CONDITIONS: dict[str, ColumnElement[bool]] = {
         )
     ),
     "rank_min": review_summaries.c.rank >= bindparam("rank_min", type_=BIGINT),
-    "search": review_summaries.c.person_id.in_(_FOUND_WORKERS),
     "unavailable": ~worker_profiles.c.is_available,
 }
 _BEST = SortKey(review_summaries.c.rank, b"r")
 
 
+_BIO_HAS_WORDS = _found(words_of("worker_profiles.bio"))
+_NAME_HAS_WORDS = _found(words_of("accounts.username", "accounts.first_name", "accounts.last_name"))
+
+
 @lru_cache(maxsize=128)
 def _worker_list(conditions: tuple[str, ...]) -> KeysetList:
-    return KeysetList(
-        _WORKER.where(*(_WORKER_CONDITIONS[name] for name in conditions)),
-        review_summaries.c.person_id,
-        sorted_by=_BEST,
-    )
+    key = review_summaries.c.person_id
+    given = [_WORKER_CONDITIONS[name] for name in conditions if name != "search"]
+
+    def found(cut: Cut) -> Select[Any]:
+        def indexed(is_wanted: ColumnElement[bool]) -> Select[Any]:
+            # names are identity's, what one says of oneself is the profile's; each has its index, either may have them
+            people = union(
+                select(worker_profiles.c.account_id).where(_BIO_HAS_WORDS, is_wanted),
+                select(accounts.c.id).where(
+                    accounts.c.roles.bool_op("@>")(literal_column("ARRAY['worker'::text]")), _NAME_HAS_WORDS, is_wanted
+                ),
+            )
+            return _WORKER.with_only_columns(key, review_summaries.c.rank).where(key.in_(people), *given)
+
+        rows = _WORKER.with_only_columns(key).where(*given)
+        keys = _searched(cut, rows, key, _BIO_HAS_WORDS | _NAME_HAS_WORDS, indexed)
+        return cut(_WORKER.where(key.in_(keys)), key).limit(None)
+
+    return KeysetList(found if "search" in conditions else _WORKER.where(*given), key, sorted_by=_BEST)
 
 
 def _words(search: str | None) -> str | None:
