@@ -108,3 +108,48 @@ async def test_no_request_speaks_with_the_database_more_often_than_its_budget(st
 async def test_who_is_signed_in_is_known_without_asking(stage: Stage, counter: Counter) -> None:
     assert await counter.count(stage.market.get(stage.writer, "/api/wallet")) == 1
     assert "ledger_balances" in counter.sent[0]
+
+
+CATALOGUE = {
+    "categories": 1,
+    "services": 1,
+    "services in another order": 1,
+    "services with a word": 1,
+    "service": 1,
+    "workers": 1,
+    "workers with a word": 1,
+    "worker": 1,
+    "own profile": 1,
+    "list a service": 4,  # begin, write, commit; read it
+    "edit a service": 5,  # begin, load, write, commit; read it
+    "edit a profile": 5,
+}
+
+
+async def test_no_request_about_services_needs_more_than_its_budget(stage: Stage, counter: Counter) -> None:
+    market = stage.market
+    worker, admin = await market.register("wanja", "worker"), await market.register("ann", "admin")
+    category = (await stage.done(market.post(admin, "/api/services/categories", {"name": "Cleaning"}), 201))["id"]
+    body = {"name": "Deep clean", "description": "Per flat", "category_id": category, "base_price": 2500}
+
+    async def counted() -> dict[str, int]:
+        listed = await counter.count(market.post(worker, "/api/services", body), 201)
+        service = (await market.get(None, "/api/services")).json()["results"][0]["id"]
+        profile = "/api/auth/worker-profile"
+        return {
+            "categories": await counter.count(market.get(None, "/api/services/categories")),
+            "services": await counter.count(market.get(None, "/api/services", category=category)),
+            "services in another order": await counter.count(market.get(None, "/api/services", ordering="-name")),
+            "services with a word": await counter.count(market.get(None, "/api/services", search="deep")),
+            "service": await counter.count(market.get(None, f"/api/services/{service}")),
+            "workers": await counter.count(market.get(None, "/api/workers", service=service)),
+            "workers with a word": await counter.count(market.get(None, "/api/workers", search="wan")),
+            "worker": await counter.count(market.get(None, f"/api/workers/{worker.id}")),
+            "own profile": await counter.count(market.get(worker, profile)),
+            "list a service": listed,
+            "edit a service": await counter.count(market.patch(worker, f"/api/services/{service}", {"name": "New"})),
+            "edit a profile": await counter.count(market.patch(worker, profile, {"specializations": [service]})),
+        }
+
+    await counted()  # the driver asks once a connection what some types are
+    assert await counted() == CATALOGUE

@@ -32,3 +32,27 @@ async def test_down_to_nothing_and_up_again_is_the_same_schema(database_url: str
         assert [row[0] for row in await connection.fetch(OBJECTS)] == before
     finally:
         await connection.close()
+
+
+OLD_ACCOUNT = """
+    INSERT INTO accounts (id, username, password_hash, first_name, last_name, bio, avatar, city, county, country,
+        is_active, epoch, roles, role_states, joined_at)
+    VALUES (gen_random_uuid(), $1, 'hash', '', '', '', '', '', '', '', true, 0, $2, $3, now())
+"""
+
+
+async def test_who_was_a_worker_before_there_were_profiles_has_one(database_url: str, database_dsn: str) -> None:
+    migrations = Migrations(MIGRATIONS, database_url)
+    connection = await asyncpg.connect(database_dsn)
+    try:
+        await migrations.downgrade("0002")
+        for username, role in (("wanja", "worker"), ("stella", "student")):
+            await connection.execute(OLD_ACCOUNT, username, [role], ["active"])
+        await migrations.upgrade()
+        found = await connection.fetch(
+            "SELECT a.username, s.reviews FROM worker_profiles AS p JOIN accounts AS a ON a.id = p.account_id"
+            " JOIN review_summaries AS s ON s.person_id = p.account_id AND s.area = 'gigs'"
+        )
+        assert [tuple(row) for row in found] == [("wanja", 0)]
+    finally:
+        await connection.close()
