@@ -16,7 +16,9 @@ import asyncpg
 
 from benchmarks import contenders, data
 from benchmarks.contenders import Contender
-from benchmarks.flows import FLOWS, Flow, Market, page_calls
+from benchmarks.flow import Flow, Market
+from benchmarks.flows import FLOWS, page_calls
+from benchmarks.gigs_data import gigs_rows
 from benchmarks.load.generators import Call, Generator, Load
 from infrastructure.local.postgres import EmbeddedPostgres
 from infrastructure.postgres.migrations import Migrations
@@ -207,16 +209,17 @@ class Bench:
             raise WrongAnswer(f"{flow.key} {server.name}: {load.requests} replies, but these rows: {added}")
 
     async def _compare_replies(self, flow: Flow, servers: Sequence[Contender]) -> None:
-        """See that all answer one request with the same form of JSON. Raises WrongAnswer."""
-        forms = {}
-        for number, server in enumerate(servers, start=1):
-            call = flow.calls(self.market, number, 1)[0]
-            status, body = await asyncio.to_thread(_ask, server.address, call)
-            if status != 200:
-                raise WrongAnswer(f"{flow.key} {server.name} answers {status}: {body[:500]!r}\n{server.log_tail()}")
-            forms[server.name] = form_of(json.loads(body))
-        if len({json.dumps(form, sort_keys=True) for form in forms.values()}) > 1:
-            raise WrongAnswer(f"{flow.key}: the replies differ in form: {json.dumps(forms, indent=1)}")
+        """See that all answer the same requests with the same status and form of JSON. Raises WrongAnswer."""
+        for turn in range(flow.compared):
+            forms = {}
+            for number, server in enumerate(servers, start=1):
+                calls = flow.calls(self.market, number, 1)
+                status, body = await asyncio.to_thread(_ask, server.address, calls[turn])
+                if not 200 <= status < 300:
+                    raise WrongAnswer(f"{flow.key} {server.name} answers {status}: {body[:500]!r}\n{server.log_tail()}")
+                forms[server.name] = [status, form_of(json.loads(body))]
+            if len({json.dumps(form, sort_keys=True) for form in forms.values()}) > 1:
+                raise WrongAnswer(f"{flow.key}: the replies differ in form: {json.dumps(forms, indent=1)}")
 
 
 def _counting(effect: str) -> str:
@@ -256,8 +259,8 @@ async def seeded_database(
         await asyncio.to_thread(postgres.start)
         await asyncio.to_thread(postgres.create_database, DATABASE)
         await Migrations(contenders.ROOT / "alembic", postgres.url(DATABASE)).upgrade()
-        say(f"seeding {scale.open_tasks:,} open tasks, {scale.wallets:,} wallets, {scale.payments:,} payments ...")
-        await data.seed(postgres.asyncpg_dsn(DATABASE), scale)
+        say(f"seeding {scale.open_tasks:,} open tasks, {scale.wallets:,} wallets, {scale.services:,} services ...")
+        await data.seed(postgres.asyncpg_dsn(DATABASE), scale, gigs_rows(scale))
         yield postgres, folder
     finally:
         await asyncio.to_thread(postgres.remove)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.flows import Market
+from benchmarks.flow import Market
 
 ROOT = Path(__file__).resolve().parents[1]
 POOL_SIZE = 10

@@ -50,6 +50,16 @@ class Kind(IntEnum):
     WORK_FILE = 14
     SUBSCRIPTION = 15
     POLICY = 16
+    CLIENT = 17
+    WORKER = 18
+    CATEGORY = 19
+    SERVICE = 20
+    UNPAID_ORDER = 21
+    DELIVERED_ORDER = 22
+    ORDER_INTENT = 23
+    ORDER_ATTEMPT = 24
+    ORDER_TRANSFER = 25
+    CLIENT_TRANSFER = 26
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +73,11 @@ class Scale:
     """The first half of twice as many accounts claims, the other half has work in review."""
     payments: int = 100_000
     submissions: int = 50_000
+    services: int = 200_000
+    workers: int = 2_000
+    clients: int = 10_000
+    unpaid_orders: int = 60_000
+    delivered_orders: int = 50_000
 
     def divided_by(self, divisor: int) -> "Scale":
         """Return the same market, smaller."""
@@ -73,6 +88,11 @@ class Scale:
             writers=self.writers // min(divisor, 10),
             payments=self.payments // divisor,
             submissions=self.submissions // divisor,
+            services=self.services // divisor,
+            workers=self.workers // min(divisor, 10),
+            clients=self.clients // min(divisor, 10),
+            unpaid_orders=self.unpaid_orders // divisor,
+            delivered_orders=self.delivered_orders // divisor,
         )
 
 
@@ -266,8 +286,11 @@ def _payments(payments: int, students: int) -> tuple[str, str]:
     )
 
 
-async def seed(dsn: str, scale: Scale) -> None:
-    """Fill a migrated, empty database, and leave it as tidy as one that has run for a while."""
+async def seed(dsn: str, scale: Scale, more: Iterable[str]) -> None:
+    """Fill a migrated, empty database, and leave it as tidy as one that has run for a while.
+
+    `more` are further statements, which need nothing but the accounts.
+    """
     password_hash = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES).hash(PASSWORD)
     connection = await asyncpg.connect(dsn)
     try:
@@ -276,6 +299,8 @@ async def seed(dsn: str, scale: Scale) -> None:
             (Kind.STUDENT, scale.wallets, "student"),
             (Kind.WRITER, 2 * scale.writers, "writer"),
             (Kind.ADMIN, 1, "admin"),
+            (Kind.CLIENT, scale.clients, "client"),
+            (Kind.WORKER, scale.workers, "worker"),
         ):
             await connection.execute(_accounts(kind, count, role), password_hash)
         await connection.execute(
@@ -303,6 +328,7 @@ async def seed(dsn: str, scale: Scale) -> None:
                 *_payments(scale.payments, students),
             ],
         ),
+        _run(dsn, more),
     )
     connection = await asyncpg.connect(dsn)
     try:

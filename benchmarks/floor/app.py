@@ -1,6 +1,6 @@
 """The floor: one bare ASGI function over asyncpg.
 
-It does the work of six endpoints and nothing else, so it shows what the hardware and PostgreSQL allow from Python: the
+It does the work of ten endpoints and nothing else, so it shows what the hardware and PostgreSQL allow from Python: the
 same check of the same token, the same rows locked and written, the same JSON. It has no framework, no layers, no
 idempotency keys, no log, no CORS and no error form.
 """
@@ -10,9 +10,8 @@ import hashlib
 import hmac
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, Self
 from urllib.parse import parse_qsl
@@ -25,6 +24,8 @@ from uuid_utils.compat import uuid7
 
 from application.core.identity.security import AccessClaims
 from benchmarks.floor import statements as sql
+from benchmarks.floor.connections import Connections, Refused
+from benchmarks.floor.gigs import GigsFloor
 from domain.core.kernel.ids import AccountId
 from infrastructure.security.jwt import JwtAccessTokens
 from infrastructure.security.keys import derive_key
@@ -41,19 +42,14 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 encode = msgspec.json.encode
 
 
-class Refused(Exception):
-    """The request is not right; the number is its status."""
-
-
 class Floor:
     """The ASGI function and what it needs."""
 
     def __init__(
         self, connections: list[asyncpg.Connection], *, secret: str, issuer: str, callback_secret: str
     ) -> None:
-        self._idle: asyncio.LifoQueue[asyncpg.Connection] = asyncio.LifoQueue()
-        for connection in connections:
-            self._idle.put_nowait(connection)
+        self._connections = Connections(connections)
+        self._gigs = GigsFloor(self._connections)
         self._tokens = JwtAccessTokens(algorithm="HS256", key=secret, issuer=issuer, audience="soko")
         self._link_key = derive_key(secret.encode(), f"file-links:{issuer}")
         self._callback_secret = callback_secret.encode()
@@ -71,12 +67,15 @@ class Floor:
         """Answer one request."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
         path: str = scope["path"]
+        status = 200
         try:
             if scope["method"] == "GET":
                 if path == "/api/tasks/available":
                     body = await self._available(headers, scope["query_string"])
                 elif path == "/api/wallet":
                     body = await self._wallet(headers)
+                elif path == "/api/services":
+                    body = await self._gigs.services(scope["query_string"])
                 else:
                     raise Refused(404)
             elif path == "/api/payments/lipana/callback":
@@ -88,8 +87,8 @@ class Floor:
             elif path.startswith("/api/admin/submissions/") and path.endswith("/approve"):
                 body = await self._approve(headers, UUID(path[23:-8]))
             else:
-                raise Refused(404)
-            status = 200
+                caller = self._caller(headers, "client")
+                status, body = await self._gigs.change(path, caller, await _read(receive))
         except Refused as error:
             status, body = error.args[0], b"{}"
         await send(
@@ -108,7 +107,7 @@ class Floor:
         now = datetime.now(UTC)
         asked = dict(parse_qsl(query.decode()))
         limit, cursor = int(asked.get("limit", "20")), asked.get("cursor")
-        async with self._connection() as connection:
+        async with self._connections.connection() as connection:
             if cursor is None:
                 rows = await connection.fetch(sql.AVAILABLE, now, limit + 1)
             else:
@@ -128,7 +127,7 @@ class Floor:
 
     async def _wallet(self, headers: dict[bytes, bytes]) -> bytes:
         caller = self._caller(headers)
-        async with self._connection() as connection:
+        async with self._connections.connection() as connection:
             rows = await connection.fetch(sql.WALLET, caller.account_id)
         wallets: dict[str, dict[str, Any]] = {}
         for row in rows:
@@ -158,7 +157,7 @@ class Floor:
         now = datetime.now(UTC)
         today = now.astimezone(NAIROBI).date()
         claim_id = uuid7()
-        async with self._transaction() as connection:
+        async with self._connections.transaction() as connection:
             row = await connection.fetchrow(sql.LOAD_CLAIM, task_id, caller.account_id)
             if row is None or row["is_blocked"] or row["student_id"] == caller.account_id:
                 raise Refused(404)
@@ -202,7 +201,7 @@ class Floor:
         if not hmac.compare_digest(expected.encode(), headers.get(b"x-lipana-signature", b"")):
             raise Refused(401)
         now, event_id = datetime.now(UTC), uuid7()
-        async with self._transaction() as connection:
+        async with self._connections.transaction() as connection:
             look_at = now + timedelta(seconds=30)
             digest = hashlib.sha256(body).digest()
             if await connection.fetchval(sql.STORE_CALLBACK, event_id, digest, body, now, look_at) is None:
@@ -228,8 +227,12 @@ class Floor:
                 *(payment["id"], payment["attempt_id"], said["mpesaReceiptNumber"], now, amount, payment["currency"]),
                 *(event_id, uuid7(), f"payment:{payment['attempt_id']}", payment["kind"]),
                 *(f"payment:{payment['reference']}", payment["destination"], payment["payer_id"]),
-                [uuid7(), uuid7()],
-                ["assignments.activate_plan", "notifications.tell_payer_payment_succeeded"],
+                [uuid7(), uuid7(), uuid7()],
+                [
+                    "assignments.activate_plan",
+                    "gigs.mark_order_paid",
+                    "notifications.tell_payer_payment_succeeded",
+                ],
                 *(uuid7(), encode(payload).decode(), uuid7().hex),
             )
             await connection.execute("COMMIT")
@@ -238,7 +241,7 @@ class Floor:
     async def _approve(self, headers: dict[bytes, bytes], submission_id: UUID) -> bytes:
         caller = self._caller(headers, "admin")
         now = datetime.now(UTC)
-        async with self._transaction() as connection:
+        async with self._connections.transaction() as connection:
             row = await connection.fetchrow(sql.LOAD_REVIEW, submission_id)
             if row is None:
                 raise Refused(404)
@@ -312,7 +315,7 @@ class Floor:
     async def _login(self, body: bytes) -> bytes:
         said = msgspec.json.decode(body)
         now, key = datetime.now(UTC), hmac.digest(self._code_key, said["username"].encode(), hashlib.sha256)
-        async with self._connection() as connection:
+        async with self._connections.connection() as connection:
             row = await connection.fetchrow(sql.ACCOUNT, said["username"])
             ends_at = now + timedelta(minutes=15)
             if row is None or await connection.fetchval(sql.COUNT_ATTEMPT, key, ends_at, now) is None:
@@ -321,7 +324,7 @@ class Floor:
         hashed, password = row["password_hash"], said["password"]
         await asyncio.get_running_loop().run_in_executor(self._threads, verify, hashed, password)
         now, family = datetime.now(UTC), uuid7()
-        async with self._connection() as connection:
+        async with self._connections.connection() as connection:
             await connection.execute(
                 sql.WRITE_SIGN_IN,
                 *(key, uuid7(), f"account:{row['id']}", uuid7().hex, now, family, row["id"]),
@@ -360,24 +363,6 @@ class Floor:
             signature = urlsafe_b64encode(proof).rstrip(b"=").decode()
             file["url"] = f"/api/files/{file['id']}?expires={expires}&signature={signature}"
         return files
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
-        connection = await self._idle.get()
-        try:
-            yield connection
-        finally:
-            self._idle.put_nowait(connection)
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[asyncpg.Connection]:
-        async with self._connection() as connection:
-            await connection.execute("BEGIN")
-            try:
-                yield connection
-            finally:
-                if connection.is_in_transaction():
-                    await connection.execute("ROLLBACK")
 
 
 async def _read(receive: Receive) -> bytes:
