@@ -114,6 +114,7 @@ MATRIX: Mapping[str, Row] = {
     "listPayments": signed_in(),
     "getPayment": on("intent", "yes 404 404", admin="yes yes 404"),
     "refundPayment": on("intent", "403 403 403", admin="403 yes 404"),
+    "receiveDarajaCallback": by_signature(),
     "receiveLipanaCallback": by_signature(),
     "receivePayPalCallback": by_signature(),
     "receiveStripeCallback": by_signature(),
