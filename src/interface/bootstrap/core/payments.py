@@ -36,7 +36,7 @@ from application.core.payments.withdrawal_ports import PayoutEventsUnitOfWork
 from interface.bootstrap.area import Area, Job
 from interface.http.core.payments import CallbackController, TransactionController
 from interface.http.core.payments_admin import CaseController, ReportController, SimulatorController
-from interface.http.core.payments_list import PaymentController
+from interface.http.core.payments_list import PaymentController, RefundController
 
 
 class PaymentAdapters(Protocol):
@@ -168,6 +168,7 @@ def payments_area(adapters: PaymentAdapters) -> Area:
         ),
         controllers=(
             PaymentController,
+            RefundController,
             TransactionController,
             CallbackController,
             CaseController,

@@ -128,10 +128,15 @@ class PaymentController(Controller):
         """Return a payment of one's own."""
         return PaymentBody.of(await see_payment(IntentId(payment_id), caller))
 
+
+class RefundController(Controller):
+    path = "/api/payments"
+    tags = ("administration",)
+    guards = (is_admin,)
+
     @post(
         "/{payment_id:uuid}/refund",
         operation_id="refundPayment",
-        guards=[is_admin],
         refuses=(
             "kernel.invalid_amount",
             "payments.gateway_unavailable",
