@@ -193,6 +193,7 @@ def upgrade() -> None:
         "gigs_orders",
         ["client_id", "id"],
         unique=False,
+        postgresql_include=["status"],
         postgresql_where="archived_at IS NULL",
     )
     op.create_index(
@@ -200,6 +201,7 @@ def upgrade() -> None:
         "gigs_orders",
         ["client_id", "id"],
         unique=False,
+        postgresql_include=["status"],
         postgresql_where="archived_at IS NOT NULL",
     )
     op.create_index(
@@ -220,7 +222,12 @@ def upgrade() -> None:
         postgresql_where="ended_at IS NOT NULL",
     )
     op.create_index(
-        "ix_gigs_orders_open", "gigs_orders", ["offering_id", "id"], unique=False, postgresql_where="status = 'paid'"
+        "ix_gigs_orders_open",
+        "gigs_orders",
+        ["offering_id", "id"],
+        unique=False,
+        postgresql_include=["client_id"],
+        postgresql_where="status = 'paid'",
     )
     op.create_index(
         "ix_gigs_orders_unfilled", "gigs_orders", ["fill_by"], unique=False, postgresql_where="status = 'paid'"
@@ -239,6 +246,7 @@ def upgrade() -> None:
         "gigs_orders",
         ["worker_id", "id"],
         unique=False,
+        postgresql_include=["status", "client_id"],
         postgresql_where="archived_at IS NULL",
     )
     op.create_index(
@@ -246,6 +254,7 @@ def upgrade() -> None:
         "gigs_orders",
         ["worker_id", "id"],
         unique=False,
+        postgresql_include=["status", "client_id"],
         postgresql_where="archived_at IS NOT NULL",
     )
     op.create_table(
@@ -394,14 +403,27 @@ def downgrade() -> None:
     op.drop_index("ix_payment_refunds_attempt", table_name="payment_refunds")
     op.drop_table("payment_refunds")
     op.drop_index(
-        "ix_gigs_orders_worker_archived", table_name="gigs_orders", postgresql_where="archived_at IS NOT NULL"
+        "ix_gigs_orders_worker_archived",
+        table_name="gigs_orders",
+        postgresql_include=["status", "client_id"],
+        postgresql_where="archived_at IS NOT NULL",
     )
-    op.drop_index("ix_gigs_orders_worker", table_name="gigs_orders", postgresql_where="archived_at IS NULL")
+    op.drop_index(
+        "ix_gigs_orders_worker",
+        table_name="gigs_orders",
+        postgresql_include=["status", "client_id"],
+        postgresql_where="archived_at IS NULL",
+    )
     op.drop_index("ix_gigs_orders_waiting", table_name="gigs_orders", postgresql_where="status = 'paid'")
     op.drop_index("ix_gigs_orders_visits", table_name="gigs_orders", postgresql_where="stage = 'assigned'")
     op.drop_index("ix_gigs_orders_unpaid", table_name="gigs_orders", postgresql_where="status = 'pending'")
     op.drop_index("ix_gigs_orders_unfilled", table_name="gigs_orders", postgresql_where="status = 'paid'")
-    op.drop_index("ix_gigs_orders_open", table_name="gigs_orders", postgresql_where="status = 'paid'")
+    op.drop_index(
+        "ix_gigs_orders_open",
+        table_name="gigs_orders",
+        postgresql_include=["client_id"],
+        postgresql_where="status = 'paid'",
+    )
     op.drop_index("ix_gigs_orders_idle", table_name="gigs_orders", postgresql_where="ended_at IS NOT NULL")
     op.drop_index(
         "ix_gigs_orders_ended",
@@ -410,9 +432,17 @@ def downgrade() -> None:
     )
     op.drop_index("ix_gigs_orders_delivered", table_name="gigs_orders", postgresql_where="stage = 'delivered'")
     op.drop_index(
-        "ix_gigs_orders_client_archived", table_name="gigs_orders", postgresql_where="archived_at IS NOT NULL"
+        "ix_gigs_orders_client_archived",
+        table_name="gigs_orders",
+        postgresql_include=["status"],
+        postgresql_where="archived_at IS NOT NULL",
     )
-    op.drop_index("ix_gigs_orders_client", table_name="gigs_orders", postgresql_where="archived_at IS NULL")
+    op.drop_index(
+        "ix_gigs_orders_client",
+        table_name="gigs_orders",
+        postgresql_include=["status"],
+        postgresql_where="archived_at IS NULL",
+    )
     op.drop_index("ix_gigs_orders_by_status", table_name="gigs_orders", postgresql_where="archived_at IS NULL")
     op.drop_index("ix_gigs_orders_busy", table_name="gigs_orders", postgresql_where="ended_at IS NULL")
     op.drop_index("ix_gigs_orders_all", table_name="gigs_orders", postgresql_where="archived_at IS NULL")

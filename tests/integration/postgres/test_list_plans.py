@@ -143,7 +143,11 @@ def _is_of_pages(node: Mapping[str, Any]) -> bool:
 
 def _scans(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the scans that give the list its rows, from which the page is cut; not what is looked up for each row."""
-    inner = [each for each in node.get("Plans", ()) if each["Parent Relationship"] in DRIVING]
+    inner = [
+        each
+        for each in node.get("Plans", ())
+        if each["Parent Relationship"] in DRIVING or (each["Parent Relationship"] == "Inner" and _is_of_pages(each))
+    ]
     for each in inner:
         yield from _scans(each)
     if not inner and "Relation Name" in node:

@@ -207,7 +207,8 @@ def _list_of_one(status: OrderStatus | None, scope: OrderScope, with_archived: b
                 )
             )
         # an order offered to him is in two of the parts
-        ids = union(*(part.subquery().select() for part in parts)).subquery("ids")
+        together = union(*(part.subquery().select() for part in parts)).subquery("together")
+        ids = cut(select(together.c.id), together.c.id).subquery("ids")
         return cut(_ORDER.join(ids, ids.c.id == gigs_orders.c.id), gigs_orders.c.id)
 
     return KeysetList(found, gigs_orders.c.id)
