@@ -63,9 +63,9 @@ class Socketed:
     market: Market
     served: Served
 
-    def address(self, parameters: Mapping[str, object]) -> str:
+    def address(self, parameters: Mapping[str, object], path: str) -> str:
         query = "&".join(f"{name}={value}" for name, value in parameters.items())
-        return f"ws://127.0.0.1:{self.served.port}/ws/notifications?{query}"
+        return f"ws://127.0.0.1:{self.served.port}{path}?{query}"
 
     async def open_sockets(self) -> int:
         """Return how many sockets the process says are open."""
@@ -83,13 +83,14 @@ class Socketed:
         protocols: Any = None,
         headers: Mapping[str, str] | None = None,
         origin: str | None = None,
+        path: str = "/ws/notifications",
         **parameters: object,
     ) -> AsyncIterator[Client]:
         """Open a socket; with a person, by a token of his."""
         if person is not None:
             parameters["token"] = token_of(self.market, person)
         async with connect(
-            self.address(parameters),
+            self.address(parameters, path),
             subprotocols=protocols,
             additional_headers=headers,
             origin=origin,  # type: ignore[arg-type]  # a string of its own type

@@ -62,6 +62,16 @@ class TestPostgresRealtime(RealtimeContract):
         here.publish(["b"])
         await until("wake-ups are carried again", lambda: theirs.times == 2)
 
+    async def test_what_a_process_says_itself_does_not_come_back_to_it(
+        self, here: PostgresRealtime, there: PostgresRealtime
+    ) -> None:
+        ours, theirs, later = Heard(here, "a"), Heard(there, "a"), Heard(here, "b")
+        here.publish(["a"])
+        await until("the other has heard", lambda: theirs.times == 1)
+        there.publish(["b"])
+        await until("what was said later has come", lambda: later.times == 1)
+        assert ours.times == 1
+
     async def test_a_process_that_is_cut_off_for_long_wakes_everybody_instead_of_remembering_all(
         self, database: Database, there: PostgresRealtime
     ) -> None:

@@ -29,11 +29,12 @@ What a person is told, and where.
 
 The same notifications arrive as they are written on the WebSocket `/ws/notifications`. It opens with `?ticket=` (from
 `POST /api/ws/ticket`), with the subprotocol `access_token_<access>` or with `?token=<access>`; `?after=<seq>` goes on
-after that number. Frames are JSON: first `{"type": "connection_established", "seq": 7}`, whose `seq` is the number after
-which this socket goes on; then for each notification `{"type", "event", "seq", "notification"}`, where `notification` is
-what the list shows and `type` is `order_notification`, `payment_notification`, `status_update` or `notification`.
-`{"type": "ping"}` is answered by `{"type": "pong"}`. Close codes: 4001 not signed in any more, 4008 reader too slow, 1008
-a parameter is wrong, 1009 a frame beyond 64 KiB, 1012 restart, 1013 try again later. Unknown origins get 403.
+after that number. Frames are JSON: first `{"type": "connection_established", "seq": 7}`, whose `seq` is the number
+after which this socket goes on; then for each notification `{"type", "event", "seq", "notification"}`, where
+`notification` is what the list shows and `type` is `order_notification`, `payment_notification`, `status_update` or
+`notification`. `{"type": "ping"}` is answered by `{"type": "pong"}`. Close codes: 4001 not signed in any more, 4008
+reader too slow, 1008 a parameter is wrong, 1009 a frame beyond 64 KiB, 1012 restart, 1013 try again later. Unknown
+origins get 403.
 """
 
 TAGS: Mapping[str, str] = {
