@@ -147,7 +147,7 @@ FLOWS = (
         },
         faults={
             "attempts, events and transfers that disagree": """
-                SELECT (SELECT count(*) FROM payment_attempts WHERE status = 'succeeded')
+                SELECT (SELECT count(*) FROM payment_attempts WHERE status = 'succeeded' AND gateway = 'lipana')
                     - (SELECT count(*) FROM gateway_events WHERE result = 'processed')
             """,
             **BOOKS,
