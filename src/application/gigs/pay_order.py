@@ -14,12 +14,12 @@ from application.core.payments.ports import Gateways, PayerPhones
 from application.core.payments.start_payment import WALLET_METHOD, PaymentRequest, PaymentState, StartPayment
 from application.gigs.mark_order_paid import MarkOrderPaid
 from application.gigs.order_ports import OrdersUnitOfWork
-from application.gigs.order_steps import OrderSteps
+from application.gigs.order_steps import OrderSteps, is_paid
 from domain.core.kernel.errors import Conflict
 from domain.core.kernel.ids import AccountId
 from domain.core.ledger.transfer import TransferKind
 from domain.core.payments.gateway import Card
-from domain.gigs.order import OrderId, OrderNotFound
+from domain.gigs.order import AlreadyPaid, OrderId, OrderNotFound
 from domain.gigs.order_money import PURPOSE, escrow_of
 from domain.gigs.policies import PAYMENT_ATTEMPTS
 
@@ -72,10 +72,13 @@ class PayOrder:
                 raise OrderNotFound
             now = self.clock.now()
             order.check_payable(now)
-            if order.intent_id is not None:
-                begun = await uow.intents.get(order.intent_id)
-                if begun.in_flight is None and begun.attempts_left == 0:
-                    raise AttemptsExhausted(attempts_left=0)
+            begun = None if order.intent_id is None else await uow.intents.get(order.intent_id)
+            if begun is not None and is_paid(begun):  # its money has arrived, and nobody was told yet
+                self.steps.mark_paid(uow, order, begun)
+                await uow.commit()
+                raise AlreadyPaid
+            if begun is not None and begun.in_flight is None and begun.attempts_left == 0:
+                raise AttemptsExhausted(attempts_left=0)
             prepared = await self.start_payment.prepare(
                 uow,
                 PaymentRequest(
