@@ -1,6 +1,7 @@
 """Put a worker on a paid order: he takes it himself, or an administrator assigns him.
 
-Two at once: one of them gets it, the other is told that it is taken (the order is locked).
+Two at once: one of them gets it, the other is told that it is taken (the order is locked). That holds for an
+administrator too, whose order somebody took meanwhile: he takes nobody off without having seen him on it.
 """
 
 from collections.abc import Callable
@@ -12,8 +13,8 @@ from application.gigs.order_queries import OrderQueries, OrderView, Viewer
 from application.gigs.order_steps import OrderSteps
 from domain.core.kernel.errors import FieldError, Invalid
 from domain.core.kernel.ids import AccountId
-from domain.gigs.order import OrderId, OwnOrder
-from domain.gigs.transitions import Party
+from domain.gigs.order import AlreadyAssigned, Order, OrderId, OwnOrder
+from domain.gigs.transitions import Party, Stage
 
 
 class UnknownWorker(Invalid):
@@ -43,6 +44,7 @@ class AssignWorker:
         AlreadyAssigned, TransitionNotAllowed.
         """
         viewer, now = command.viewer, self.clock.now()
+        seen = await self.queries.order(command.order_id, viewer) if viewer.is_admin else None
         async with self.unit_of_work() as uow:
             load = await uow.orders.get_for(command.order_id, viewer.account_id)
             order = load.order
@@ -56,6 +58,8 @@ class AssignWorker:
                 if not standing.is_worker or standing.is_blocked:
                     raise UnknownWorker(errors=(FieldError("worker_id", "is not a worker who can do this"),))
                 before = order.worker_id
+                if order.stage is Stage.ASSIGNED and not _is_seen(order, seen):
+                    raise AlreadyAssigned  # somebody took it while he was deciding
                 assigned = order.assign(
                     command.worker_id,
                     is_specialised=standing.is_specialist,
@@ -83,3 +87,10 @@ class AssignWorker:
             uow.record(assigned)
             await uow.commit()
         return await self.queries.order(command.order_id, viewer)
+
+
+def _is_seen(order: Order, seen: OrderView | None) -> bool:
+    """Tell whether whoever is on an order was on it when it was last looked at."""
+    return (
+        seen is not None and seen.stage is order.stage and seen.worker is not None and seen.worker.id == order.worker_id
+    )
