@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from application.gigs.order_ports import Standing
-from application.gigs.order_queries import OrderQueries, Viewer
+from application.gigs.order_queries import OrderQueries, PersonView, Viewer
 from domain.core.identity.account import Account
 from domain.core.identity.blocks import Block
 from domain.core.identity.roles import GrantStatus, Role, RoleGrant
@@ -282,15 +282,24 @@ class OrderRepositoryContract:
         async with orders.units() as uow:
             assert await uow.orders.held_by(WORKER) == [one.id, other.id]
 
-    async def test_two_workers_who_take_one_order_meet_at_its_lock(self, orders: OrderStore) -> None:
+    @pytest.mark.parametrize("way", ["get", "get_for"])
+    async def test_two_workers_who_take_one_order_meet_at_its_lock(self, orders: OrderStore, way: str) -> None:
         order = a_paid_order()
         await store(orders, order)
         first_has_it, effects = asyncio.Event(), []
 
+        async def load(uow: Any, worker: AccountId) -> Order:
+            found: Order
+            if way == "get":
+                found = await uow.orders.get(order.id)
+            else:
+                found = (await uow.orders.get_for(order.id, worker)).order
+            return found
+
         async def first() -> None:
             async with orders.units() as uow:
-                load = await uow.orders.get_for(order.id, WORKER)
-                load.order.take(WORKER, is_specialised=load.is_specialist, comment="", now=NOON)
+                found = await load(uow, WORKER)
+                found.take(WORKER, is_specialised=True, comment="", now=NOON)
                 first_has_it.set()
                 for _ in range(20):
                     await asyncio.sleep(0)  # the other one has asked by now, and has to wait
@@ -302,10 +311,10 @@ class OrderRepositoryContract:
         async def second() -> None:
             await first_has_it.wait()
             async with orders.units() as uow:
-                load = await uow.orders.get_for(order.id, OTHER_WORKER)
+                found = await load(uow, OTHER_WORKER)
                 effects.append("second has it")
                 with pytest.raises(AlreadyAssigned):
-                    load.order.take(OTHER_WORKER, is_specialised=load.is_specialist, comment="", now=NOON)
+                    found.take(OTHER_WORKER, is_specialised=True, comment="", now=NOON)
 
         await asyncio.gather(first(), second())
         assert effects == ["first commits", "second has it"]
@@ -397,18 +406,20 @@ class OrderRepositoryContract:
 
     async def test_a_service_is_ordered_as_it_stands(self, orders: OrderStore) -> None:
         async with orders.units() as uow:
-            assert await uow.orders.offering(an_offering().id) == an_offering()
+            load = await uow.orders.offering_for(an_offering().id, CLIENT)
+        assert load.offering == an_offering()
+        assert load.client == PersonView(id=CLIENT, username="USERNAME", first_name="", last_name="", avatar="")
 
     async def test_a_service_that_is_not_there_cannot_be_ordered(self, orders: OrderStore) -> None:
         async with orders.units() as uow:
             with pytest.raises(OfferingNotFound):
-                await uow.orders.offering(OfferingId(UUID(int=1)))
+                await uow.orders.offering_for(OfferingId(UUID(int=1)), CLIENT)
 
     async def test_a_service_of_a_shut_account_cannot_be_ordered(self, orders: OrderStore) -> None:
         await shut(orders, LISTER)
         async with orders.units() as uow:
             with pytest.raises(OfferingNotFound):
-                await uow.orders.offering(an_offering().id)
+                await uow.orders.offering_for(an_offering().id, CLIENT)
 
     async def test_a_worker_holds_what_he_is_on_and_what_is_offered_to_him(self, orders: OrderStore) -> None:
         by_stage = {stage: an_order_at(stage) for stage in Stage}

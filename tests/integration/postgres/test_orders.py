@@ -9,7 +9,7 @@ from infrastructure.postgres.gigs.order_queries import PostgresOrderQueries
 from infrastructure.postgres.gigs.unit_of_work import PostgresGigsUnitOfWork
 from infrastructure.system.ids import UuidV7Source
 from interface.bootstrap.area import SubscriptionList
-from tests.builders.orders import an_order_at
+from tests.builders.orders import an_offering, an_order_at
 from tests.contract.gigs.order_queries import OrderQueriesContract
 from tests.contract.gigs.orders import OrderRepositoryContract, OrderStore, furnish, steps, store
 from tests.fakes.core.system import FixedClock
@@ -29,6 +29,21 @@ class PostgresOrderStore:
 
 
 class TestPostgresOrders(PostgresOrderStore, OrderRepositoryContract): ...
+
+
+class TestPostgresOrderLocks(PostgresOrderStore):
+    async def test_a_service_being_ordered_is_kept_from_edits_and_not_from_other_orders(
+        self, orders: OrderStore
+    ) -> None:
+        offering_id = an_offering().id
+        async with orders.units() as uow:
+            await uow.orders.offering(offering_id)
+            async with orders.units() as other:
+                assert (await other.orders.offering(offering_id)).id == offering_id
+            async with orders.units() as editor:
+                await editor.connection.execute("SET LOCAL lock_timeout = '50ms'")
+                with pytest.raises(asyncpg.LockNotAvailableError):
+                    await editor.offerings.get(offering_id)
 
 
 class TestPostgresOrderQueries(PostgresOrderStore, OrderQueriesContract): ...
