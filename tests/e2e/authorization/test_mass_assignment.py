@@ -161,4 +161,5 @@ async def test_fields_that_nobody_asked_for_change_nothing(world: World) -> None
             succeeded.add(name)
     assert not wrong, "\n".join(wrong)
     assert succeeded >= {"register", "editUser", "editProfile", "postTask", "editTask", "submitWork", "approveTask"}
+    assert succeeded >= {"addServiceCategory", "listService", "editService", "editWorkerProfile"}
     assert len(names) > 250

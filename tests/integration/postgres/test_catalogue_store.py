@@ -19,7 +19,7 @@ from infrastructure.postgres.gigs.queries import PostgresGigsQueries, _offering_
 from infrastructure.postgres.gigs.unit_of_work import PostgresGigsUnitOfWork
 from infrastructure.system.ids import UuidV7Source
 from interface.bootstrap.area import SubscriptionList
-from tests.builders.gigs import WANJA, a_category, an_offering, people
+from tests.builders.gigs import WANJA, a_category, a_review, an_offering, people
 from tests.contract.gigs.catalogue import (
     CatalogueStore,
     CategoryRepositoryContract,
@@ -28,7 +28,9 @@ from tests.contract.gigs.catalogue import (
     WorkerListContract,
     WorkerRepositoryContract,
     add_category,
+    open_workers,
     put,
+    review,
 )
 from tests.fakes.core.system import FixedClock
 
@@ -88,6 +90,13 @@ class TestPostgresOfferings(PostgresCatalogue, OfferingRepositoryContract):
         assert (await catalogue.queries.offering(offering.id)).base_price == Money(2_504_00)
 
 
+FORBIDDEN = {
+    "ck_offerings_base_price": "UPDATE offerings SET base_price = -1",
+    "ck_reviews_nobody_himself": "UPDATE reviews SET reviewer_id = person_id",
+    "ck_reviews_rating": "UPDATE reviews SET rating = 6",
+    "ck_worker_profiles_experience_years": "UPDATE worker_profiles SET experience_years = 61",
+    "ck_worker_profiles_hourly_rate": "UPDATE worker_profiles SET hourly_rate = -1",
+}
 MANY = """
     INSERT INTO offerings (id, owner_id, category_id, name, description, base_price, currency, duration_s, is_active,
         created_at, updated_at, price_order, sort_name)
@@ -139,7 +148,31 @@ def _rows_read(node: Mapping[str, Any]) -> int:
     return int(here) + sum(_rows_read(inner) for inner in node.get("Plans", ()))
 
 
-class TestPostgresWorkers(PostgresCatalogue, WorkerRepositoryContract): ...
+class TestPostgresWorkers(PostgresCatalogue, WorkerRepositoryContract):
+    async def test_a_loaded_profile_is_locked(self, catalogue: CatalogueStore) -> None:
+        await open_workers(catalogue)
+
+        async def gain_experience() -> None:
+            async with catalogue.units() as uow:
+                profile = await uow.workers.get(WANJA)
+                profile.edit(experience_years=profile.experience_years + 1)
+                await uow.commit()
+
+        await asyncio.gather(*(gain_experience() for _ in range(4)))
+        assert (await catalogue.queries.worker(WANJA)).worker.experience_years == 4
+
+    async def test_what_no_rule_lets_through_is_not_stored_either(
+        self, catalogue: CatalogueStore, database: Database
+    ) -> None:
+        await put(catalogue, an_offering(await add_category(catalogue)))
+        await review(catalogue, a_review())
+        refused = {}
+        async with database.connection() as connection:
+            for constraint, change in FORBIDDEN.items():
+                with pytest.raises(asyncpg.CheckViolationError) as refusal:
+                    await connection.execute(change)
+                refused[constraint] = refusal.value.constraint_name
+        assert refused == {constraint: constraint for constraint in FORBIDDEN}
 
 
 class TestPostgresWorkerLists(PostgresCatalogue, WorkerListContract): ...
