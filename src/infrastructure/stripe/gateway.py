@@ -555,5 +555,5 @@ def _statement_line(row: Fields) -> StatementLine:
         amount=amount,
         outcome=Outcome.SUCCEEDED,
         occurred_at=at,
-        extra={"fee": str(fee)} if fee is not None else {},
+        fee=fee,
     )

@@ -259,5 +259,6 @@ def _movement(intent: PaymentIntent, attempt: PaymentAttempt) -> CollectedMoveme
         reference=intent.reference,
         transaction_id=attempt.transaction_id,
         received=attempt.received,
+        has_fee=attempt.fee is not None,
         status=attempt.status,
     )

@@ -360,7 +360,7 @@ async def test_a_payment_is_found_by_its_own_id_with_what_stripe_keeps(bench: St
         assert (answer.outcome, answer.amount, answer.fee) == (Outcome.SUCCEEDED, AMOUNT, Money(51_00))
         assert answer.occurred_at == bench.clock.now()
     [line] = await lines(bench.gateway, bench)
-    assert (line.our_reference, line.amount, line.extra) == ("SKTEST000001", AMOUNT, {"fee": "51.00 KES"})
+    assert (line.our_reference, line.amount, line.fee) == ("SKTEST000001", AMOUNT, Money(51_00))
     assert line.references == ProviderReferences(by_page.references.transaction_id, None, by_page.references.receipt)
 
 

@@ -86,6 +86,23 @@ async def test_a_page_is_paid_its_event_arrives_and_the_payment_is_credited_once
     assert await server.wallet() == 100_00
 
 
+async def test_a_fee_that_no_event_tells_is_booked_once_from_the_statement(
+    stripe: StripeBench, server: PaymentsBench
+) -> None:
+    told = await start(server)
+    await stripe.client.get(told["next_url"])
+    await stripe.simulator.deliver(told["reference"])
+    assert (await server.balance("clearing:stripe"), await server.balance("costs:gateway")) == (-100_00, 0)
+    server.clock.advance(timedelta(days=1))
+    for _ in range(2):
+        await server.run("payments.compare_statements")
+    fee = await server.balance("clearing:stripe") + 100_00
+    assert fee > 0
+    assert await server.balance("costs:gateway") == -fee
+    assert [row["fee"] for row in await server.rows("SELECT fee FROM payment_attempts")] == [fee]
+    assert await server.rows("SELECT id FROM payment_cases") == []
+
+
 async def test_what_is_forged_or_sent_again_changes_nothing(stripe: StripeBench, server: PaymentsBench) -> None:
     told = await start(server)
     await stripe.client.get(told["next_url"])

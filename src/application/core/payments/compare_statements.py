@@ -1,7 +1,8 @@
 """Compare a provider's own list of movements with what we booked, both ways, for the business days that have ended.
 
 Any difference, one unit included, opens a case; a stored success is never downgraded, and a success that we do not have
-is asked about, not believed. Both lists are read a little beyond the day, so that midnight splits nothing.
+is asked about, not believed. What the provider kept, where nobody said so at the credit, is booked as a cost. Both
+lists are read a little beyond the day, so that midnight splits nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,10 +17,12 @@ from application.core.payments.gateway import PaymentGateway
 from application.core.payments.ports import PaymentsUnitOfWork
 from application.core.payments.queries import CollectedMovement, PaymentQueries
 from domain.core.kernel.ids import IntentId
+from domain.core.kernel.money import Money
 from domain.core.kernel.periods import business_date
 from domain.core.payments.case import CaseKind, PaymentCase
 from domain.core.payments.gateway import Outcome, StatementLine
 from domain.core.payments.intent import AttemptStatus
+from domain.core.payments.settlement import Settle
 
 AROUND_MIDNIGHT: Final = timedelta(hours=1)
 DAYS_BEFORE: Final = timedelta(days=2)
@@ -74,6 +77,20 @@ class CompareStatements:
                 continue  # staff have it already
             if ours is None or ours.status is not AttemptStatus.SUCCEEDED or ours.received != line.amount:
                 await self._open(gateway.name, transaction_id, ours, theirs=str(line.amount or "?"))
+            elif line.fee is not None and not ours.has_fee:
+                await self._book_fee(ours, line.fee)
+
+    async def _book_fee(self, ours: CollectedMovement, fee: Money) -> None:
+        """Book what the provider kept of a payment that was credited before anybody said so, once."""
+        now = self.clock.now()
+        async with self.unit_of_work() as uow:
+            intent = await uow.intents.get(ours.intent_id)
+            attempt = intent.attempt(ours.attempt_id)
+            settle = Settle(intent=intent, attempt=attempt, new_id=self.ids.new, now=now)
+            transfer = settle.late_fee(fee)
+            if transfer is not None:
+                await uow.ledger.post(transfer)
+                await uow.commit()
 
     async def _ours(self, gateway: PaymentGateway, since: datetime, until: datetime, seen: set[str]) -> None:
         after: UUID | None = None

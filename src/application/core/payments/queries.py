@@ -223,6 +223,8 @@ class CollectedMovement:
     reference: str
     transaction_id: str | None
     received: Money | None
+    has_fee: bool
+    """Whether what the provider kept of it is booked."""
     status: AttemptStatus
 
 

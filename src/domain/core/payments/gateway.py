@@ -256,4 +256,6 @@ class StatementLine:
     """None where the provider's figure cannot be read exactly: a difference for staff, never a guess."""
     outcome: Outcome
     occurred_at: datetime
+    fee: Money | None = None
+    """What the provider kept of it, where the line says so."""
     extra: Mapping[str, str] = field(default_factory=dict)

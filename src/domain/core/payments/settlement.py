@@ -247,6 +247,14 @@ class Settle:
         )
         return (intent.destination if serves else AccountRef.wallet(intent.payer)), paid
 
+    def late_fee(self, fee: Money) -> Transfer | None:
+        """Return the transfer that books a fee learnt after the credit; None where it is booked, or none of ours."""
+        if self.attempt.fee is not None or fee.minor <= 0 or fee.currency != self.intent.amount.currency:
+            return None
+        self.attempt.fee = fee
+        leg = Posting(GATEWAY_COSTS, AccountRef.clearing(self.attempt.gateway), fee)
+        return self.transfer(f"fee:{self.attempt.id}", leg, kind=TransferKind.ADJUSTMENT)
+
     def transfer(self, reference: str, *legs: Posting, kind: TransferKind | None = None) -> Transfer:
         """Return a transfer about this payment; money that reaches the payer's wallet instead is a top-up."""
         if kind is None:

@@ -216,7 +216,7 @@ _UNSERVED = Statement(
     .limit(_LIMIT)
 )
 _MOVEMENT = select(
-    _a.intent_id, _a.id, _i.reference, _a.transaction_id, _a.received, _a.received_currency, _a.status
+    _a.intent_id, _a.id, _i.reference, _a.transaction_id, _a.received, _a.received_currency, _a.status, _a.fee
 ).join(payment_intents, _i.id == _a.intent_id)
 _KNOWN = Statement(
     _MOVEMENT.where(
@@ -226,7 +226,7 @@ _KNOWN = Statement(
 )
 _COLLECTED = Statement(
     text(
-        "SELECT a.intent_id, a.id, i.reference, a.transaction_id, a.received, a.received_currency, a.status"
+        "SELECT a.intent_id, a.id, i.reference, a.transaction_id, a.received, a.received_currency, a.status, a.fee"
         " FROM payment_attempts AS a JOIN payment_intents AS i ON i.id = a.intent_id"
         " WHERE a.gateway = :wanted_gateway AND a.status = 'succeeded' AND a.sent_at >= :since"
         " AND a.sent_at < :until AND a.id > :after ORDER BY a.id LIMIT :limit_rows"
@@ -548,6 +548,7 @@ def _movement(row: asyncpg.Record) -> CollectedMovement:
         reference=row["reference"],
         transaction_id=row["transaction_id"],
         received=None if row["received"] is None else Money(row["received"], row["received_currency"]),
+        has_fee=row["fee"] is not None,
         status=AttemptStatus(row["status"]),
     )
 
