@@ -44,7 +44,7 @@ BOOKS: Final = {
     " ON b.account = 'reserved:user:' || w.owner_id AND b.currency = w.currency"
     " WHERE coalesce(w.amount, 0) <> coalesce(b.balance, 0)",
     "O4 pending": "SELECT coalesce(b.account, 'pending:user:' || h.payee_id) FROM"
-    " (SELECT payee_id, currency, sum(amount) AS amount FROM earnings_holds"
+    " (SELECT payee_id, currency, sum(amount - taken_back) AS amount FROM earnings_holds"
     "  WHERE released_at IS NULL GROUP BY payee_id, currency) AS h"
     " FULL JOIN (SELECT * FROM ledger_balances WHERE account LIKE 'pending:user:%') AS b"
     " ON b.account = 'pending:user:' || h.payee_id AND b.currency = h.currency"
@@ -55,6 +55,14 @@ BOOKS: Final = {
     " FULL JOIN (SELECT * FROM ledger_balances WHERE account LIKE 'escrow:task:%') AS b"
     " ON b.account = 'escrow:task:' || t.id AND b.currency = t.currency"
     " WHERE coalesce(t.budget, 0) <> coalesce(b.balance, 0)",
+    # an order's money is held from its payment on until it ends, less what was given back of it
+    "O4 orders": "SELECT coalesce(b.account, 'escrow:order:' || o.id) FROM"
+    " (SELECT o.id, o.currency, o.unit_price * o.quantity - max(i.refunded) AS held FROM gigs_orders AS o"
+    "  JOIN payment_intents AS i ON i.subject = o.id AND i.purpose = 'order' AND i.status = 'succeeded'"
+    "  WHERE o.status NOT IN ('completed', 'canceled') GROUP BY o.id) AS o"
+    " FULL JOIN (SELECT * FROM ledger_balances WHERE account LIKE 'escrow:order:%') AS b"
+    " ON b.account = 'escrow:order:' || o.id AND b.currency = o.currency"
+    " WHERE coalesce(o.held, 0) <> coalesce(b.balance, 0)",
 }
 """By the name of the rule: a query that finds the names of what breaks it."""
 

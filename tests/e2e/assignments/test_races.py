@@ -7,7 +7,7 @@ import asyncio
 import os
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -21,29 +21,12 @@ from domain.assignments.policies import OPEN_CLAIMS_BRONZE, PLAN_LIMIT_P2
 from domain.core.kernel.ids import AccountId
 from tests.e2e.assignments.stage import ESSAY, PDF, Stage
 from tests.e2e.market import Person
+from tests.e2e.together import gather, in_line, outcomes
 from tests.faults.processes import free_port, killed_at_the_end, python
 
 SERVER = Path(__file__).with_name("market_process.py")
 
 IS_DRILL = os.environ.get("SOKO_DRILL") == "1"
-TOGETHER = 12
-"""Requests under way at once: those that hold the eight connections of the server, and some that wait for one."""
-
-
-async def gather(requests: Sequence[Awaitable[httpx.Response]]) -> list[httpx.Response]:
-    """Send requests as close together as a server takes them."""
-    gate = asyncio.Semaphore(TOGETHER)
-
-    async def through(request: Awaitable[httpx.Response]) -> httpx.Response:
-        async with gate:
-            return await request
-
-    return list(await asyncio.gather(*(through(request) for request in requests)))
-
-
-def outcomes(replies: Sequence[httpx.Response]) -> Counter[tuple[int, str]]:
-    """Count what was answered: the status, and the code of a refusal."""
-    return Counter((reply.status_code, reply.json().get("code") or "") for reply in replies)
 
 
 async def many_writers(stage: Stage, count: int) -> list[Person]:
@@ -217,34 +200,6 @@ async def test_a_cancel_and_a_claim_at_once_leave_one_winner(stage: Stage) -> No
     await proven(stage)
 
 
-_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-
-
-@asynccontextmanager
-async def in_line(
-    dsn: str, task: str
-) -> AsyncIterator[Callable[[Awaitable[httpx.Response]], Awaitable["asyncio.Future[httpx.Response]"]]]:
-    """Hold a task's row, so that requests for it queue in the order in which they are sent; let them go at the end."""
-    holder, onlooker = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
-    sent: list[asyncio.Future[httpx.Response]] = []
-
-    async def queued(request: Awaitable[httpx.Response]) -> asyncio.Future[httpx.Response]:
-        sent.append(asyncio.ensure_future(request))
-        async with asyncio.timeout(5):
-            while len(sent) > await onlooker.fetchval(_WAITING):  # noqa: ASYNC110 - another process sets this
-                await asyncio.sleep(0.005)
-        return sent[-1]
-
-    try:
-        async with holder.transaction():
-            await holder.execute("SELECT FROM tasks WHERE id = $1 FOR UPDATE", task)
-            yield queued
-    finally:
-        await holder.close()
-        await onlooker.close()
-        await asyncio.wait(sent)
-
-
 async def test_an_approval_never_covers_text_it_did_not_see(stage: Stage, database_dsn: str) -> None:
     """Administrator approves while the student edits: one wins; the other is told wrong_state."""
     market = stage.market
@@ -254,7 +209,7 @@ async def test_an_approval_never_covers_text_it_did_not_see(stage: Stage, databa
 
     for body in ({}, {"revision": 1}):
         task = await stage.post()
-        async with in_line(database_dsn, task) as queued:
+        async with in_line(database_dsn, "tasks", task) as queued:
             edited = await queued(edit(task))
             approved = await queued(market.post(stage.admin, f"/api/admin/assignments/{task}/approve", body))
         assert outcomes([edited.result(), approved.result()]) == {(200, ""): 1, (409, "assignments.wrong_state"): 1}
@@ -262,7 +217,7 @@ async def test_an_approval_never_covers_text_it_did_not_see(stage: Stage, databa
         assert (shown["status"], shown["title"]) == ("PENDING_APPROVAL", "Edited")
 
         task = await stage.post()
-        async with in_line(database_dsn, task) as queued:
+        async with in_line(database_dsn, "tasks", task) as queued:
             approved = await queued(market.post(stage.admin, f"/api/admin/assignments/{task}/approve", body))
             edited = await queued(edit(task))
         assert approved.result().status_code == 200
@@ -274,13 +229,13 @@ async def test_work_and_its_review_at_one_instant_agree_on_the_version(stage: St
     """Approve with the version that was looked at while another arrives: refused, or the new version comes too late."""
     await stage.pay_in(1000)
     task, work = await stage.delivered(budget=500)
-    async with in_line(database_dsn, task) as queued:
+    async with in_line(database_dsn, "tasks", task) as queued:
         sent = await queued(stage.submit(task))
         approved = await queued(stage.accept(work, version=1))
     assert sent.result().status_code == 201
     assert outcomes([approved.result()]) == {(409, "assignments.submission_changed"): 1}
     assert (await stage.task(task))["status"] == "IN_PROGRESS"
-    async with in_line(database_dsn, task) as queued:
+    async with in_line(database_dsn, "tasks", task) as queued:
         approved = await queued(stage.accept(work, version=2))
         sent = await queued(stage.submit(task))
     assert approved.result().json()["version"] == 2

@@ -65,6 +65,8 @@ async def test_sound_books_break_no_rule(unit_of_work: PostgresUnits, database: 
          {"O3", "O4 pending"}),
         ("UPDATE ledger_balances SET account = replace(account, 'wallet:user', 'escrow:task') WHERE currency = 'USD'",
          {"O3", "O4 escrow"}),
+        ("UPDATE ledger_balances SET account = replace(account, 'wallet:user', 'escrow:order') WHERE currency = 'USD'",
+         {"O3", "O4 orders"}),
     ],
 )  # fmt: skip
 async def test_each_fault_is_named_by_its_rule(
