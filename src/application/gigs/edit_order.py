@@ -1,6 +1,7 @@
 """Change an order: all of it before it is paid, its words while nobody is on it.
 
-While an attempt to pay is under way the terms stand, because the payer is about to pay exactly that.
+While an attempt to pay is under way the terms stand, because the payer is about to pay exactly that. What was begun for
+another total pays the order no more: money of it that still arrives is the client's (payments.destination_or_wallet).
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from datetime import datetime
 from application.core.kernel.ports import Clock
 from application.gigs.order_ports import OrdersUnitOfWork
 from application.gigs.order_queries import OrderQueries, OrderView, Viewer
+from application.gigs.order_steps import is_paid
 from domain.core.kernel.errors import Forbidden
 from domain.gigs.order import OrderId, OrderNotEditable
 from domain.gigs.transitions import Party
@@ -58,7 +60,8 @@ class EditOrder:
             )
             if order.total != before and order.intent_id is not None:
                 intent = await uow.intents.get(order.intent_id)
-                if intent.in_flight is not None or not intent.is_open:
+                if intent.in_flight is not None or is_paid(intent):
                     raise OrderNotEditable
+                intent.expire(self.clock.now())
             await uow.commit()
         return await self.queries.order(command.order_id, command.viewer)

@@ -65,7 +65,8 @@ class OrderView:
     stage: Stage
     refunded: Money
     payment_id: IntentId | None
-    attempts_used: int
+    attempts_left: int | None
+    """How often its payment may still be tried; None before the first time."""
     answer_by: datetime | None
     steps: tuple[StepView, ...]
     created_at: datetime

@@ -19,6 +19,7 @@ from domain.core.kernel.errors import Conflict
 from domain.core.kernel.ids import AccountId
 from domain.core.ledger.transfer import TransferKind
 from domain.core.payments.gateway import Card
+from domain.core.payments.intent import PaymentIntent
 from domain.gigs.order import AlreadyPaid, OrderId, OrderNotFound
 from domain.gigs.order_money import PURPOSE, escrow_of
 from domain.gigs.policies import PAYMENT_ATTEMPTS
@@ -65,7 +66,6 @@ class PayOrder:
         AttemptsExhausted and what StartPayment raises.
         """
         phone = await self._phone(command)
-        attempts_max = self.policies.value(PAYMENT_ATTEMPTS)
         async with self.unit_of_work() as uow:
             order = await uow.orders.get(command.order_id)
             if order.client_id != command.client_id:
@@ -91,7 +91,7 @@ class PayOrder:
                     phone=phone,
                     life=order.pay_by - now,
                     kind=TransferKind.ORDER_PAYMENT,
-                    attempts_max=attempts_max,
+                    attempts_max=self._attempts_max(begun),
                     card=command.card,
                     return_url=self.front_end,
                     cancel_url=self.front_end,
@@ -105,6 +105,11 @@ class PayOrder:
         if state.stage == "succeeded" and command.method != WALLET_METHOD:
             await self.mark_order_paid.now(order.id, prepared.intent_id)
         return OrderPayment(state=state, is_repeat=prepared.is_repeat)
+
+    def _attempts_max(self, begun: PaymentIntent | None) -> int:
+        """Return how often a new payment of the order may be tried: what a former one of another total left."""
+        left = None if begun is None else begun.attempts_left
+        return self.policies.value(PAYMENT_ATTEMPTS) if left is None else left
 
     async def _phone(self, command: PayOrderCommand) -> str | None:
         if command.phone is not None or command.method == WALLET_METHOD:

@@ -103,7 +103,7 @@ class OrderQueriesContract:
         assert (view.offering_id, view.service, view.description) == (an_offering().id, "Deep clean 1", "2 flats")
         assert (view.scheduled_at, view.quantity, view.total) == (VISIT_AT, 3, Money(7500_00))
         assert (view.stage, view.status) == (Stage.STARTED, OrderStatus.IN_PROGRESS)
-        assert (view.payment_id, view.attempts_used, view.refunded) == (None, 0, Money.zero("KES"))
+        assert (view.payment_id, view.attempts_left, view.refunded) == (None, None, Money.zero("KES"))
         assert (view.answer_by, view.created_at, view.updated_at) == (None, NOON, NOON)
         assert view.steps == (
             StepView(status=OrderStatus.PENDING, stage=Stage.UNPAID, comment="", created_by=CLIENT, created_at=NOON),
@@ -138,6 +138,7 @@ class OrderQueriesContract:
             expires_at=NOON + DAY,
             created_at=NOON,
             refunded_minor=1000_00,
+            attempts_max=5,
         )
         order.intent_id = intent.id
         async with orders.units() as uow:
@@ -145,7 +146,7 @@ class OrderQueriesContract:
             uow.intents.add(intent)
             await uow.commit()
         view = await orders.queries.order(order.id, as_person(CLIENT))
-        assert (view.payment_id, view.refunded, view.attempts_used) == (intent.id, Money(1000_00), 0)
+        assert (view.payment_id, view.refunded, view.attempts_left) == (intent.id, Money(1000_00), 5)
 
     async def test_an_unknown_order_is_refused(self, orders: OrderStore) -> None:
         with pytest.raises(OrderNotFound):

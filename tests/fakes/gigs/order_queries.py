@@ -188,7 +188,7 @@ class InMemoryOrderQueries:
             stage=order.stage,
             refunded=Money.zero(order.total.currency) if intent is None else intent.refunded,
             payment_id=order.intent_id,
-            attempts_used=0 if intent is None else sum(one.sent_at is not None for one in intent.attempts),
+            attempts_left=None if intent is None else intent.attempts_left,
             answer_by=None if order.offer is None else order.offer.answer_by,
             steps=tuple(self._steps(order.id)),
             created_at=order.created_at,

@@ -117,11 +117,13 @@ _ORDER: Select[Any] = (
         gigs_orders.c.created_at,
         gigs_orders.c.updated_at,
         func.coalesce(payment_intents.c.refunded, literal_column("0")).label("refunded"),
-        select(func.count())
-        .select_from(payment_attempts)
-        .where(payment_attempts.c.intent_id == gigs_orders.c.intent_id, payment_attempts.c.sent_at.is_not(None))
-        .scalar_subquery()
-        .label("attempts_used"),
+        (
+            payment_intents.c.attempts_max
+            - select(func.count())
+            .select_from(payment_attempts)
+            .where(payment_attempts.c.intent_id == gigs_orders.c.intent_id, payment_attempts.c.sent_at.is_not(None))
+            .scalar_subquery()
+        ).label("attempts_left"),
         _STEPS.label("steps"),
         *_person(_clients, "client"),
         *_person(_workers, "worker"),
@@ -426,7 +428,7 @@ def _view(row: asyncpg.Record) -> OrderView:
         stage=Stage(row["stage"]),
         refunded=Money(row["refunded"], currency),
         payment_id=None if row["intent_id"] is None else IntentId(row["intent_id"]),
-        attempts_used=row["attempts_used"],
+        attempts_left=None if row["attempts_left"] is None else max(0, row["attempts_left"]),
         answer_by=row["answer_by"],
         steps=tuple(map(_step, row["steps"])),
         created_at=row["created_at"],

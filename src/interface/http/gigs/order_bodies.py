@@ -186,7 +186,7 @@ class OrderBody(Struct, frozen=True, kw_only=True):
             stage=view.stage,
             refunded_amount=view.refunded.text,
             payment_id=view.payment_id,
-            attempts_left=max(0, attempts_max - view.attempts_used),
+            attempts_left=attempts_max if view.attempts_left is None else view.attempts_left,
             conversation_id=None,
             answer_by=view.answer_by,
             status_history=[StepBody.of(one) for one in view.steps],
