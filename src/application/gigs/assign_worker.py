@@ -79,8 +79,8 @@ class AssignWorker:
             else:
                 if viewer.is_admin and not load.is_specialist:
                     raise UnknownWorker(errors=(FieldError("worker_id", "is needed"),))
-                if load.is_blocked and viewer.account_id not in {order.client_id, order.worker_id}:
-                    load.actor(viewer.account_id, is_admin=viewer.is_admin)  # a block hides what is open
+                if load.is_blocked:  # it hides what is open, also from whom it is offered to
+                    load.actor(viewer.account_id, is_admin=viewer.is_admin)
                 assigned = order.take(
                     viewer.account_id, is_specialised=load.is_specialist, comment=command.comment, now=now
                 )
