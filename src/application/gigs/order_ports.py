@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from application.core.payments.refund_ports import RefundsUnitOfWork
+from application.gigs.order_queries import PersonView
 from application.gigs.ports import GigsUnitOfWork
 from domain.core.kernel.ids import AccountId
 from domain.gigs.offering import Offering, OfferingId
@@ -42,6 +43,14 @@ class Standing:
     is_blocked: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferingLoad:
+    """A service, locked against changes, and who orders it."""
+
+    offering: Offering
+    client: PersonView
+
+
 class OrderRepository(Protocol):
     """Orders as whole aggregates, with the offer that is open. Promises (tests/contract/gigs/orders.py):
 
@@ -63,7 +72,7 @@ class OrderRepository(Protocol):
         """Return what a person is to an order that was loaded here."""
         ...
 
-    async def offering(self, offering_id: OfferingId) -> Offering:
+    async def offering_for(self, offering_id: OfferingId, client_id: AccountId) -> OfferingLoad:
         """Return a service as it is ordered: its row is locked against changes, not against other orders.
 
         Raises OfferingNotFound, also for a service whose owner's account is shut.

@@ -13,7 +13,7 @@ from domain.core.kernel.ids import AccountId, IntentId
 from domain.core.kernel.money import Money
 from domain.gigs.matching import Candidate
 from domain.gigs.offering import OfferingId
-from domain.gigs.order import OrderId
+from domain.gigs.order import Order, OrderEvent, OrderId
 from domain.gigs.transitions import STATUS_BY_STAGE, OrderStatus, Stage
 
 
@@ -46,6 +46,17 @@ class StepView:
     created_by: AccountId | None
     created_at: datetime
 
+    @classmethod
+    def of(cls, event: OrderEvent) -> "StepView":
+        """Show a step."""
+        return cls(
+            status=event.status,
+            stage=event.stage,
+            comment=event.comment,
+            created_by=event.created_by,
+            created_at=event.created_at,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderView:
@@ -73,6 +84,31 @@ class OrderView:
     updated_at: datetime
     files: tuple[ShownFile, ...]
     """What was delivered; nothing for whom it is not assigned to."""
+
+    @classmethod
+    def placed(cls, order: Order, client: PersonView) -> "OrderView":
+        """Show an order that was placed just now to its client; call it before the commit, which takes the steps."""
+        return cls(
+            id=order.id,
+            client=client,
+            worker=None,
+            offering_id=order.offering_id,
+            service=order.service,
+            description=order.description,
+            address=order.address,
+            scheduled_at=order.scheduled_at,
+            quantity=order.quantity,
+            total=order.total,
+            stage=order.stage,
+            refunded=Money.zero(order.total.currency),
+            payment_id=None,
+            attempts_left=None,
+            answer_by=None,
+            steps=tuple(map(StepView.of, order.new_events)),
+            created_at=order.created_at,
+            updated_at=order.updated_at,
+            files=(),
+        )
 
     @property
     def shows_files(self) -> bool:

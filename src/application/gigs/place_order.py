@@ -7,11 +7,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from application.core.kernel.ports import Clock, IdSource, Policies
 from application.gigs.order_ports import OrdersUnitOfWork
-from application.gigs.order_queries import OrderQueries, OrderView, Viewer
+from application.gigs.order_queries import OrderView
 from application.gigs.order_terms import order_terms
 from domain.core.kernel.ids import AccountId
 from domain.core.kernel.money import Money
@@ -34,7 +34,6 @@ class PlaceOrderCommand:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceOrder:
     unit_of_work: Callable[[], OrdersUnitOfWork]
-    queries: OrderQueries
     policies: Policies
     clock: Clock
     ids: IdSource
@@ -42,18 +41,18 @@ class PlaceOrder:
     async def __call__(self, command: PlaceOrderCommand) -> OrderView:
         """Return the order. Raises OfferingNotFound and what `Order.place` raises."""
         async with self.unit_of_work() as uow:
-            offering = await uow.orders.offering(command.offering_id)
-            currency = offering.base_price.currency
+            load = await uow.orders.offering_for(command.offering_id, command.client_id)
+            currency = load.offering.base_price.currency
             expected = None
             if command.expected_total is not None:
                 expected = Money.parse(command.expected_total, currency, field="expected_total", minor_least=0)
             order, events = Order.place(
                 id=OrderId(self.ids.new()),
                 client_id=command.client_id,
-                offering=offering,
+                offering=load.offering,
                 description=command.description,
                 address=command.address,
-                scheduled_at=command.scheduled_at,
+                scheduled_at=command.scheduled_at.astimezone(UTC),
                 quantity=command.quantity,
                 expected_total=expected,
                 terms=order_terms(self.policies),
@@ -61,5 +60,6 @@ class PlaceOrder:
             )
             uow.orders.add(order)
             uow.record(*events)
+            view = OrderView.placed(order, load.client)
             await uow.commit()
-        return await self.queries.order(order.id, Viewer(account_id=command.client_id, is_admin=False))
+        return view

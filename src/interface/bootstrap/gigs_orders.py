@@ -77,7 +77,7 @@ def orders_area(adapters: Adapters) -> Area:
                 clock=clock,
                 front_end=adapters.public_address,
             ),
-            place_order=PlaceOrder(unit_of_work=units, queries=queries, policies=rules, clock=clock, ids=ids),
+            place_order=PlaceOrder(unit_of_work=units, policies=rules, clock=clock, ids=ids),
             review_order=ReviewOrder(unit_of_work=units, reviews=ReviewDesk(clock=clock, ids=ids)),
             show_order=ShowOrder(policies=rules, sign=SignFile(links=adapters.file_links, clock=clock)),
         ),

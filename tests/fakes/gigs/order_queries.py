@@ -30,7 +30,7 @@ from domain.gigs.worker import AREA
 from tests.fakes.core.files import files_of
 from tests.fakes.core.store import InMemoryStore
 from tests.fakes.gigs.catalogue import page_of
-from tests.fakes.gigs.orders import is_open_worker
+from tests.fakes.gigs.orders import is_open_worker, person_view
 
 HOUR = timedelta(hours=1)
 
@@ -197,26 +197,13 @@ class InMemoryOrderQueries:
         )
 
     def _person(self, account_id: AccountId) -> PersonView:
-        account = self._account(account_id)
-        return PersonView(
-            id=account_id,
-            username=account.username,
-            first_name=account.first_name,
-            last_name=account.last_name,
-            avatar=account.avatar,
-        )
+        return person_view(self._account(account_id))
 
     def _steps(self, order_id: OrderId) -> Iterator[StepView]:
         events: list[tuple[Any, OrderEvent]] = list(self._store.rows("gigs_order_events").items())
         mine = [(key[1], event) for key, event in events if key[0] == order_id]
         for _, event in sorted(mine, key=lambda one: one[0]):
-            yield StepView(
-                status=event.status,
-                stage=event.stage,
-                comment=event.comment,
-                created_by=event.created_by,
-                created_at=event.created_at,
-            )
+            yield StepView.of(event)
 
 
 def _reminders(order: Order, now: datetime) -> Iterator[DueOrderReminder]:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from application.gigs.order_ports import OrderLoad, Standing
+from application.gigs.order_ports import OfferingLoad, OrderLoad, Standing
+from application.gigs.order_queries import PersonView
 from domain.core.identity.account import Account
 from domain.core.kernel.ids import AccountId
 from domain.gigs.offering import Offering, OfferingId, OfferingNotFound
@@ -16,6 +17,17 @@ from tests.fakes.core.store import InMemoryCoreUnitOfWork
 def is_open_worker(account: Account | None) -> bool:
     """Tell whether an account is open and has the grant of a worker."""
     return account is not None and account.is_active and "worker" in account.active_roles
+
+
+def person_view(account: Account) -> PersonView:
+    """Return an account as the others on an order see it."""
+    return PersonView(
+        id=account.id,
+        username=account.username,
+        first_name=account.first_name,
+        last_name=account.last_name,
+        avatar=account.avatar,
+    )
 
 
 class InMemoryOrders:
@@ -55,11 +67,11 @@ class InMemoryOrders:
             is_blocked=pair in self._blocks or pair[::-1] in self._blocks,
         )
 
-    async def offering(self, offering_id: OfferingId) -> Offering:
+    async def offering_for(self, offering_id: OfferingId, client_id: AccountId) -> OfferingLoad:
         offering: Offering | None = self._offerings.get(offering_id)
         if offering is None or not self._accounts[offering.owner_id].is_active:
             raise OfferingNotFound
-        return offering
+        return OfferingLoad(offering=offering, client=person_view(self._accounts[client_id]))
 
     async def held_by(self, worker_id: AccountId) -> Sequence[OrderId]:
         orders: list[Order] = list(self._orders.values())

@@ -9,7 +9,7 @@ from infrastructure.postgres.gigs.order_queries import PostgresOrderQueries
 from infrastructure.postgres.gigs.unit_of_work import PostgresGigsUnitOfWork
 from infrastructure.system.ids import UuidV7Source
 from interface.bootstrap.area import SubscriptionList
-from tests.builders.orders import an_offering, an_order_at
+from tests.builders.orders import CLIENT, an_offering, an_order_at
 from tests.contract.gigs.order_queries import OrderQueriesContract
 from tests.contract.gigs.orders import OrderRepositoryContract, OrderStore, furnish, steps, store
 from tests.fakes.core.system import FixedClock
@@ -37,9 +37,9 @@ class TestPostgresOrderLocks(PostgresOrderStore):
     ) -> None:
         offering_id = an_offering().id
         async with orders.units() as uow:
-            await uow.orders.offering(offering_id)
+            await uow.orders.offering_for(offering_id, CLIENT)
             async with orders.units() as other:
-                assert (await other.orders.offering(offering_id)).id == offering_id
+                assert (await other.orders.offering_for(offering_id, CLIENT)).offering.id == offering_id
             async with orders.units() as editor:
                 await editor.connection.execute("SET LOCAL lock_timeout = '50ms'")
                 with pytest.raises(asyncpg.LockNotAvailableError):

@@ -7,11 +7,12 @@ from typing import Any
 import asyncpg
 from sqlalchemy import Table, bindparam, insert, select, text, update
 
-from application.gigs.order_ports import OrderLoad, Standing
+from application.gigs.order_ports import OfferingLoad, OrderLoad, Standing
+from application.gigs.order_queries import PersonView
 from domain.core.kernel.errors import DomainError
 from domain.core.kernel.ids import AccountId, IntentId
 from domain.core.kernel.money import Money
-from domain.gigs.offering import Offering, OfferingId, OfferingNotFound
+from domain.gigs.offering import OfferingId, OfferingNotFound
 from domain.gigs.order import (
     AlreadyAssigned,
     CancelPolicy,
@@ -74,9 +75,11 @@ _STANDING = _query(
     client=UUID,
 )
 _OFFERING = _query(
-    "SELECT o.* FROM offerings AS o JOIN accounts AS a ON a.id = o.owner_id"
+    "SELECT o.*, c.username, c.first_name, c.last_name, c.avatar FROM offerings AS o"
+    " JOIN accounts AS a ON a.id = o.owner_id JOIN accounts AS c ON c.id = :client"
     " WHERE o.id = :wanted AND a.is_active FOR SHARE OF o",
     wanted=UUID,
+    client=UUID,
 )
 _HELD_BY = _query(
     "SELECT id FROM gigs_orders WHERE worker_id = :worker AND ended_at IS NULL ORDER BY id",
@@ -150,12 +153,19 @@ class PostgresOrders:
         assert row is not None
         return Standing(is_worker=row["is_worker"], is_specialist=row["is_specialist"], is_blocked=row["is_blocked"])
 
-    async def offering(self, offering_id: OfferingId) -> Offering:
+    async def offering_for(self, offering_id: OfferingId, client_id: AccountId) -> OfferingLoad:
         """Return a service of an open account, locked against changes. Raises OfferingNotFound."""
-        row = await _OFFERING.fetch_row(self._unit.connection, wanted=offering_id)
+        row = await _OFFERING.fetch_row(self._unit.connection, wanted=offering_id, client=client_id)
         if row is None:
             raise OfferingNotFound
-        return read_offering(row)
+        client = PersonView(
+            id=client_id,
+            username=row["username"],
+            first_name=row["first_name"],
+            last_name=row["last_name"],
+            avatar=row["avatar"],
+        )
+        return OfferingLoad(offering=read_offering(row), client=client)
 
     async def held_by(self, worker_id: AccountId) -> Sequence[OrderId]:
         """Return the orders that a worker is on or has offered to him, in the order of ids, not locked."""
