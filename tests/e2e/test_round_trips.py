@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.e2e.assignments.stage import Stage, set_stage
+from tests.e2e.gigs.stage import set_gigs_stage
 from tests.e2e.market import PASSWORD, open_market
 
 
@@ -153,3 +154,42 @@ async def test_no_request_about_services_needs_more_than_its_budget(stage: Stage
 
     await counted()  # the driver asks once a connection what some types are
     assert await counted() == CATALOGUE
+
+
+ORDERS = {
+    "place an order": 4,
+    "order": 1,
+    "orders": 1,
+    "pay an order from the wallet": 5,  # begin, load, lock the wallet and the escrow, write, commit
+    "accept work": 6,  # begin, load, lock the escrow and what the worker has, write, commit; read it
+    "payments": 1,
+}
+
+
+async def test_no_request_about_orders_needs_more_than_its_budget(stage: Stage, counter: Counter) -> None:
+    market = stage.market
+    gigs = await set_gigs_stage(market)
+    push = {"amount": 10_000, "phone": "0712345678"}
+    await gigs.done(market.post(gigs.client, "/api/wallet/topup", push), 201)
+    topped_up = {"reference": market.gateway.collections[-1].reference, "status": "SUCCESS", "amount": 10_000}
+    await gigs.done(market.lipana(topped_up))
+    await market.drain()
+
+    async def counted() -> dict[str, int]:
+        placed = await counter.count(market.post(gigs.client, "/api/orders/create", gigs.wanted()), 201)
+        order = (await market.get(gigs.client, "/api/orders")).json()["results"][0]["id"]
+        from_wallet = {"payment_method": "wallet"}
+        paid = await counter.count(market.post(gigs.client, f"/api/payments/order/{order}/pay", from_wallet), 201)
+        await gigs.act(gigs.worker, order, "assign")
+        await gigs.act(gigs.worker, order, "deliver")
+        return {
+            "place an order": placed,
+            "order": await counter.count(market.get(gigs.client, f"/api/orders/{order}")),
+            "orders": await counter.count(market.get(gigs.client, "/api/orders")),
+            "pay an order from the wallet": paid,
+            "accept work": await counter.count(gigs.step(gigs.client, order, "accept")),
+            "payments": await counter.count(market.get(gigs.client, "/api/payments", purpose="order")),
+        }
+
+    await counted()  # the driver asks once a connection what some types are
+    assert await counted() == ORDERS

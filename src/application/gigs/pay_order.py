@@ -92,6 +92,7 @@ class PayOrder:
                     life=order.pay_by - now,
                     kind=TransferKind.ORDER_PAYMENT,
                     attempts_max=self._attempts_max(begun),
+                    is_first=begun is None,
                     card=command.card,
                     return_url=self.front_end,
                     cancel_url=self.front_end,

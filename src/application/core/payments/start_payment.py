@@ -115,6 +115,8 @@ class PaymentRequest:
     """How many attempts the purpose allows; kept with the payment, told with a decline."""
     wallet_reference: str | None = None
     """The purpose's own reference of the transfer from a wallet; None: one made from the attempt."""
+    is_first: bool = False
+    """Whether the purpose knows, under its own lock, that no payment of the subject was begun: none is looked for."""
     card: Card | None = None
     return_url: str | None = None
     """Where the payer's browser goes when he has paid at the provider's."""
@@ -309,7 +311,9 @@ class StartPayment:
 
     async def _intent(self, uow: PaymentsUnitOfWork, request: PaymentRequest, now: datetime) -> PaymentIntent:
         """Return the open payment for this purpose, or a new one where there is none that still fits."""
-        found = await uow.intents.find_open(request.payer, request.purpose, request.subject)
+        found = None
+        if not request.is_first:
+            found = await uow.intents.find_open(request.payer, request.purpose, request.subject)
         if found is not None:
             if found.in_flight is not None and found.amount != request.amount:
                 raise PushInFlight
