@@ -86,6 +86,8 @@ class ApplyEvent:
             if notice.attempt_id is not None:
                 intent = await uow.intents.find_of_attempt(notice.attempt_id)
                 attempt = intent.attempt(notice.attempt_id) if intent is not None else None
+                if attempt is not None and gateway not in {None, attempt.gateway}:
+                    attempt = None  # one provider knows nothing of what another was asked for
             else:
                 intent = await uow.intents.find_named(sender, notice.references, notice.our_reference)
                 attempt = intent.attempt_meant(gateway, notice.references) if intent is not None else None
