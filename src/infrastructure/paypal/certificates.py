@@ -7,6 +7,7 @@ path one of PayPal's, and whatever is found there counts only if a root that we 
 import asyncio
 import re
 import warnings
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,11 +26,15 @@ from domain.core.kernel.errors import Unavailable
 from infrastructure.providers.asking import Patience, ProviderClient
 
 DOMAIN: Final = ".paypal.com"
-PATH: Final = re.compile(r"/v1/notifications/certs/[A-Za-z0-9_.-]{1,128}", re.ASCII)
+PATH: Final = re.compile(r"/v1/notifications/certs/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}", re.ASCII)
 KEPT_MAX: Final = 16
 """PayPal has one or two at a time."""
 
 KEPT_FOR: Final = timedelta(hours=24)
+FETCHES_MAX: Final = 10
+"""Within `FETCHES_WITHIN`: whoever posts anything names an address, and PayPal would be asked as often as he likes."""
+
+FETCHES_WITHIN: Final = timedelta(minutes=1)
 KEY_BITS_MIN: Final = 2048
 CHAIN_MAX: Final = 8
 """Certificates read of one file; PayPal's has three."""
@@ -74,6 +79,7 @@ class Certificates:
         self._roots = Store(list(roots))
         self._kept: dict[str, _Kept] = {}
         self._fetching = asyncio.Lock()
+        self._fetched_at: deque[datetime] = deque(maxlen=FETCHES_MAX)
 
     async def key_at(self, url: str, *, now: datetime) -> RSAPublicKey:
         """Return the public key of the certificate at an address.
@@ -84,9 +90,18 @@ class Certificates:
         kept = self._usable(url, now)
         if kept is None:
             async with self._fetching:  # one at a time: addresses are made up for nothing
-                kept = self._usable(url, now) or await self._fetch(provider, path, now=now)
-                self._keep(url, kept)
+                kept = self._usable(url, now)
+                if kept is None:
+                    self._count_fetch(now)
+                    kept = await self._fetch(provider, path, now=now)
+                    self._keep(url, kept)
         return kept.key
+
+    def _count_fetch(self, now: datetime) -> None:
+        """Let a fetch pass while there were few lately. Raises Unavailable: PayPal sends again."""
+        if len(self._fetched_at) == FETCHES_MAX and now < self._fetched_at[0] + FETCHES_WITHIN:
+            raise Unavailable("Too many certificates were asked for.", retry_after_s=_RETRY_AFTER_S)
+        self._fetched_at.append(now)
 
     def _place_of(self, url: str) -> tuple[ProviderClient, str]:
         try:
