@@ -356,6 +356,7 @@ def upgrade() -> None:
     )
     op.add_column("earnings_holds", sa.Column("taken_back", sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("gateway_events", sa.Column("path", sa.Text(), server_default="", nullable=False))
+    op.drop_index(op.f("ix_notices_recipient"), table_name="notices")
     op.add_column("payment_attempts", sa.Column("next_url", sa.Text(), nullable=True))
     op.add_column("payment_attempts", sa.Column("fee", sa.BigInteger(), nullable=True))
     op.add_column("payment_attempts", sa.Column("card_brand", sa.Text(), nullable=True))
@@ -381,6 +382,7 @@ def downgrade() -> None:
     op.drop_column("payment_attempts", "card_brand")
     op.drop_column("payment_attempts", "fee")
     op.drop_column("payment_attempts", "next_url")
+    op.create_index(op.f("ix_notices_recipient"), "notices", ["recipient", "id"], unique=False)
     op.drop_column("gateway_events", "path")
     op.drop_column("earnings_holds", "taken_back")
     op.drop_index(

@@ -32,11 +32,13 @@ _INT64 = struct.Struct(">q")
 class SortKey:
     """A column that orders a list before the id does, of whole numbers or of short texts, and never NULL.
 
-    Its `tag`, one byte, keeps the cursors of one order apart from those of another.
+    Its `tag`, one byte, keeps the cursors of one order apart from those of another. Where it `is_unique` in the list,
+    it is the whole order, and an index needs no id behind it.
     """
 
     column: ColumnElement[Any]
     tag: bytes
+    is_unique: bool = False
 
     @property
     def _is_number(self) -> bool:
@@ -94,14 +96,17 @@ class KeysetList:
             return sorted_by.column if column is key or whole is None else whole.c[str(sorted_by.column.key)]
 
         def ordering(column: ColumnElement[Any]) -> tuple[ColumnElement[Any], ...]:
-            return (column,) if sorted_by is None else (value(column), column)
+            if sorted_by is None:
+                return (column,)
+            return (value(column),) if sorted_by.is_unique else (value(column), column)
 
         def beyond(column: ColumnElement[Any], *, downward: bool) -> ColumnElement[bool]:
             place: ColumnElement[Any] = column
             here: ColumnElement[Any] = edge
             if sorted_by is not None:
-                place = tuple_(value(column), column)
-                here = tuple_(bindparam("edge_value", type_=sorted_by.column.type), edge)
+                place, here = value(column), bindparam("edge_value", type_=sorted_by.column.type)
+                if not sorted_by.is_unique:
+                    place, here = tuple_(place, column), tuple_(here, edge)
             return place < here if downward else place > here
 
         def first(part: Select[Any], column: ColumnElement[Any]) -> Select[Any]:

@@ -195,7 +195,8 @@ _LIST = KeysetList(
         notices.c.seq > bindparam("after", type_=BIGINT),
     ),
     notices.c.id,
-    sorted_by=SortKey(notices.c.seq, b"s"),  # what is written while somebody turns pages stands before them all
+    # what is written while somebody turns pages stands before them all
+    sorted_by=SortKey(notices.c.seq, b"s", is_unique=True),
 )
 
 

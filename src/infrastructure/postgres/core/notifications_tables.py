@@ -22,7 +22,6 @@ notices = Table(
     Column("read_at", INSTANT),
     UniqueConstraint("event_id", "recipient", name="uq_notices_event_recipient"),
     UniqueConstraint("recipient", "seq", name="uq_notices_recipient_seq"),
-    Index("ix_notices_recipient", "recipient", "id"),
     Index("ix_notices_unread", "recipient", "id", postgresql_where="read_at IS NULL"),
 )
 
