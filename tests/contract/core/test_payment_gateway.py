@@ -247,7 +247,7 @@ class InMemoryBench:
         return len(self.gateway.collections)
 
     def given_back(self) -> int:
-        return 0
+        return sum(one.amount.minor for one in self.gateway.refunds.values())
 
     async def script(self, phone: str, outcome: SimulatedOutcome) -> None:
         self.gateway.script(phone, outcome)
@@ -260,3 +260,14 @@ class TestInMemoryPaymentGateway(PhonePromptContract):
     @pytest.fixture
     def bench(self) -> Bench:
         return InMemoryBench()
+
+
+class TestInMemoryRefunds:
+    @pytest.fixture
+    def bench(self) -> GatewayBench:
+        bench = InMemoryBench()
+        bench.gateway.can_refund = bench.gateway.honours_keys = True
+        return bench
+
+    test_in_parts = GatewayContract.test_a_payment_is_given_back_in_parts_and_never_beyond_it
+    test_whole = GatewayContract.test_a_whole_payment_is_given_back

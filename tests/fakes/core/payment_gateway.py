@@ -91,6 +91,7 @@ class BookedRefund:
     id: str
     refund_id: UUID
     amount: Money
+    payment_id: str
     ending: RefundEnding = RefundEnding.PAID
 
     @property
@@ -176,14 +177,18 @@ class InMemoryPaymentGateway:
         )
 
     async def refund(self, repayment: Repayment) -> Answer:
-        assert self.can_refund, "see capabilities"
-        assert any(one.id == repayment.payment.transaction_id for one in self.collections), "a payment of ours"
+        if not self.can_refund:
+            return Answer(outcome=Outcome.FAILED, references=repayment.payment, code="REFUND_UNSUPPORTED")
+        paid = next(one for one in self.collections if one.id == repayment.payment.transaction_id)
         self.refund_calls += 1
         if not self.is_reachable:
             return Answer(outcome=Outcome.FAILED, did_not_leave=True, code="GATEWAY_UNAVAILABLE")
         known = self.refunds.get(repayment.idempotency_key) if self.honours_keys else None
         if known is None:
-            known = BookedRefund(f"RF{len(self.refunds) + 1:06}", repayment.refund_id, repayment.amount)
+            known = BookedRefund(f"RF{len(self.refunds) + 1:06}", repayment.refund_id, repayment.amount, paid.id)
+            before = sum(one.amount.minor for one in self.refunds.values() if one.payment_id == paid.id)
+            if before + repayment.amount.minor > paid.amount.minor:
+                return Answer(outcome=Outcome.FAILED, code="MORE_THAN_WAS_PAID")
             known.ending = self.refund_ending
             if known.ending is RefundEnding.REFUSED:
                 return Answer(outcome=Outcome.FAILED, code="REFUND_REFUSED")
