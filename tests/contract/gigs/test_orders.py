@@ -11,8 +11,14 @@ class InMemoryOrderStore:
     @pytest.fixture
     async def orders(self) -> OrderStore:
         store = InMemoryStore()
+
+        async def is_somebody_waiting() -> bool:
+            return store.lock.locked() and bool(store.lock._waiters)
+
         orders = OrderStore(
-            units=store.units(InMemoryGigsUnitOfWork), queries=InMemoryOrderQueries(store), is_one_writer=True
+            units=store.units(InMemoryGigsUnitOfWork),
+            queries=InMemoryOrderQueries(store),
+            is_somebody_waiting=is_somebody_waiting,
         )
         await furnish(orders)
         return orders

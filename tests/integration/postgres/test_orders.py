@@ -14,6 +14,11 @@ from tests.contract.gigs.order_queries import OrderQueriesContract
 from tests.contract.gigs.orders import OrderRepositoryContract, OrderStore, furnish, steps, store
 from tests.fakes.core.system import FixedClock
 
+WAITING = (
+    "SELECT EXISTS (SELECT FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid"
+    " WHERE NOT l.granted AND a.datname = current_database())"
+)
+
 
 class PostgresOrderStore:
     @pytest.fixture
@@ -23,7 +28,11 @@ class PostgresOrderStore:
         def units() -> PostgresGigsUnitOfWork:
             return PostgresGigsUnitOfWork(database, clock=clock, ids=ids, subscriptions=SubscriptionList())
 
-        store = OrderStore(units=units, queries=PostgresOrderQueries(database), is_one_writer=False)
+        async def is_somebody_waiting() -> bool:
+            async with database.connection() as connection:
+                return bool(await connection.fetchval(WAITING))
+
+        store = OrderStore(units=units, queries=PostgresOrderQueries(database), is_somebody_waiting=is_somebody_waiting)
         await furnish(store)
         return store
 
