@@ -1,4 +1,4 @@
-"""Every documented path of the core and of assignments answers, by each of the names that sources give it."""
+"""Every documented path answers, by each of the names that sources give it."""
 
 import pytest
 
@@ -38,6 +38,44 @@ ASSIGNMENTS_DOCUMENT = """
     PATCH /api/admin/users/{id}
     POST /api/payments/lipana/callback
 """
+GIGS_DOCUMENT = """
+    GET /api/workers
+    GET /api/auth/worker-profile
+    PUT /api/auth/worker-profile
+    PATCH /api/auth/worker-profile
+    GET /api/services/categories
+    POST /api/services/categories
+    GET /api/services
+    POST /api/services
+    PUT /api/services/{id}
+    PATCH /api/services/{id}
+    DELETE /api/services/{id}
+    GET /api/orders
+    POST /api/orders/create
+    POST /api/orders
+    GET /api/orders/{id}
+    PUT /api/orders/{id}
+    PATCH /api/orders/{id}
+    POST /api/orders/{id}/assign
+    POST /api/orders/{id}/offer/accept
+    POST /api/orders/{id}/offer/decline
+    POST /api/orders/{id}/status
+    POST /api/orders/{id}/start
+    POST /api/orders/{id}/deliver
+    POST /api/orders/{id}/withdraw
+    POST /api/orders/{id}/accept
+    POST /api/orders/{id}/request-changes
+    POST /api/orders/{id}/cancel
+    POST /api/orders/{id}/review
+    GET /api/payments
+    POST /api/payments/order/{id}/pay
+    GET /api/payments/{id}
+    POST /api/payments/{id}/refund
+    POST /api/payments/stripe/callback
+    POST /api/payments/paypal/callback
+    POST /api/payments/daraja/stk/token
+"""
+"""Without `GET /api/services/{id}` and `GET /api/workers/{id}`: they say 404 to everybody of an id that nothing has."""
 SIGN_IN_ELSEWHERE = """
     POST /api/auth/signup
     POST /api/auth/token/refresh
@@ -107,7 +145,9 @@ def operations(text: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "document", [ASSIGNMENTS_DOCUMENT, SIGN_IN_ELSEWHERE, ADDED], ids=["assignments", "sign-in elsewhere", "added"]
+    "document",
+    [ASSIGNMENTS_DOCUMENT, GIGS_DOCUMENT, SIGN_IN_ELSEWHERE, ADDED],
+    ids=["assignments", "gigs", "sign-in elsewhere", "added"],
 )
 async def test_every_documented_path_answers_with_and_without_a_slash(market: Market, document: str) -> None:
     """A route that is missing says `kernel.not_found` or 405 before it asks who one is."""

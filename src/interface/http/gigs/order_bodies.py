@@ -66,7 +66,7 @@ class AssignBody(Struct, frozen=True):
     comment: Comment = ""
 
 
-class DeliverBody(Struct, frozen=True):
+class DeliverWorkBody(Struct, frozen=True):
     """Work that is done; `note` and `comment` are one field."""
 
     comment: Comment = ""
@@ -105,7 +105,7 @@ class ReviewOrderBody(Struct, frozen=True):
     comment: Comment = ""
 
 
-class PersonBody(Struct, frozen=True):
+class OrderPersonBody(Struct, frozen=True):
     """Somebody on an order."""
 
     id: UUID
@@ -115,7 +115,7 @@ class PersonBody(Struct, frozen=True):
     avatar: str
 
     @classmethod
-    def of(cls, view: PersonView) -> "PersonBody":
+    def of(cls, view: PersonView) -> "OrderPersonBody":
         """Write a person."""
         return cls(view.id, view.username, view.first_name, view.last_name, view.avatar)
 
@@ -146,8 +146,8 @@ class OrderBody(Struct, frozen=True, kw_only=True):
     """An order. `status` is the documented word, `stage` says it exactly; the address is for those who go there."""
 
     id: UUID
-    client: PersonBody
-    worker: PersonBody | None
+    client: OrderPersonBody
+    worker: OrderPersonBody | None
     service: OrderedServiceBody
     description: str
     address: str | None
@@ -173,8 +173,8 @@ class OrderBody(Struct, frozen=True, kw_only=True):
         """Write an order."""
         return cls(
             id=view.id,
-            client=PersonBody.of(view.client),
-            worker=None if view.worker is None else PersonBody.of(view.worker),
+            client=OrderPersonBody.of(view.client),
+            worker=None if view.worker is None else OrderPersonBody.of(view.worker),
             service=OrderedServiceBody(view.offering_id, view.service),
             description=view.description,
             address=view.address,

@@ -33,7 +33,7 @@ from interface.http.gigs.order_bodies import (
     ChangesBody,
     CommentBody,
     DeclineBody,
-    DeliverBody,
+    DeliverWorkBody,
     EditOrderBody,
     OrderBody,
     OrderReviewBody,
@@ -302,7 +302,7 @@ class OrderStepController(Controller):
             "files.extension_refused",
             "files.too_large",
         ),
-        operation_class=form_operation(DeliverBody, "files"),
+        operation_class=form_operation(DeliverWorkBody, "files"),
         guards=[has_role("worker")],
         status_code=HTTP_200_OK,
     )
@@ -317,7 +317,7 @@ class OrderStepController(Controller):
     ) -> OrderBody:
         """Say that the work is done, with files if you like; the client accepts it, or three days of silence do."""
         async with read_form(request, file_fields=("files",), limits=upload_limits()) as form:
-            body = form.read(DeliverBody)
+            body = form.read(DeliverWorkBody)
             view = await deliver_work(
                 DeliverWorkCommand(
                     order_id=OrderId(order_id),
