@@ -12,7 +12,7 @@ from application.gigs.assign_worker import AssignWorker
 from application.gigs.deliver_work import DELIVERY_FILES, DeliverWork, SeeDeliveredFiles
 from application.gigs.edit_order import EditOrder
 from application.gigs.end_orders import AcceptSilently, ArchiveOrders, CancelUnfilled, ExpireUnpaid
-from application.gigs.follow_workers import FollowWorkerSuspension
+from application.gigs.follow_workers import FollowWorkers
 from application.gigs.mark_order_paid import MarkOrderPaid, NotePaymentFailure
 from application.gigs.offer_orders import OfferOrders
 from application.gigs.order_queries import OrderQueries
@@ -23,7 +23,7 @@ from application.gigs.refund_order import RefundOrder
 from application.gigs.remind_people import RemindPeople
 from application.gigs.review_order import ReviewOrder
 from application.gigs.tell_order_people import TOLD_ORDER_EVENTS, TellOrderPeople
-from domain.core.identity.events import AccountSuspended
+from domain.core.identity.events import AccountSuspended, RoleRevoked
 from domain.core.payments.events import PaymentFailed, PaymentSucceeded
 from domain.gigs.order_money import PURPOSE
 from interface.bootstrap.adapters import Adapters
@@ -56,6 +56,7 @@ def orders_area(adapters: Adapters) -> Area:
     steps = OrderSteps(policies=rules, clock=clock, ids=ids)
     mark_order_paid = MarkOrderPaid(unit_of_work=units, steps=steps)
     tell = TellOrderPeople(unit_of_work=units, queries=queries)
+    follow_workers = FollowWorkers(unit_of_work=units, clock=clock)
     return Area(
         name="orders",
         use_cases=OrderUseCases(
@@ -87,9 +88,8 @@ def orders_area(adapters: Adapters) -> Area:
         subscriptions=(
             Subscription(PaymentSucceeded, "gigs.mark_order_paid", mark_order_paid),
             Subscription(PaymentFailed, "gigs.note_payment_failure", NotePaymentFailure(unit_of_work=units)),
-            Subscription(
-                AccountSuspended, "gigs.follow_suspension", FollowWorkerSuspension(unit_of_work=units, clock=clock)
-            ),
+            Subscription(AccountSuspended, "gigs.follow_suspension", follow_workers),
+            Subscription(RoleRevoked, "gigs.follow_revocation", follow_workers),
             *(Subscription(event, f"{event.event_name()}.tell_people", tell) for event in TOLD_ORDER_EVENTS),
         ),
         jobs=(

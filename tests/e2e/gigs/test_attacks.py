@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from tests.e2e.gigs.stage import EMPTY_CARD, LOST_CARD, GigsStage, card
+from tests.e2e.market import PASSWORD
 from tests.oracle import assert_sound
 
 
@@ -47,3 +48,36 @@ async def test_a_client_who_blocks_the_worker_an_order_is_offered_to_is_not_visi
     await stage.refused(stage.step(stage.worker, order, "assign"), 404, "gigs.order_not_found")
     await stage.refused(stage.step(stage.worker, order, "offer/accept"), 404, "gigs.order_not_found")
     await stage.refused(stage.word(stage.worker, order, "in_progress"), 404, "gigs.order_not_found")
+
+
+async def demote(stage: GigsStage) -> dict[str, str]:
+    """Have the worker be a client only, and sign in again; return his headers."""
+    path = f"/api/admin/users/{stage.worker.id}"
+    await stage.done(stage.market.patch(stage.admin, path, {"role": "client"}))
+    await stage.market.drain()
+    body = {"username": stage.worker.username, "password": PASSWORD}
+    signed_in = await stage.done(stage.market.post(None, "/api/auth/login", body))
+    return {"authorization": f"Bearer {signed_in['access']}"}
+
+
+async def test_who_is_no_worker_any_more_takes_no_order_by_another_of_his_roles(stage: GigsStage) -> None:
+    await stage.done(stage.market.patch(stage.rival, "/api/auth/worker-profile", {"is_available": False}))
+    order = await stage.paid()
+    await stage.market.run("gigs.assign_orders")
+    assert (await stage.order(order))["worker"]["id"] == str(stage.worker.id)
+    headers, path = await demote(stage), f"/api/orders/{order}"
+    asked = stage.market.http.post(f"{path}/status", json={"status": "in_progress"}, headers=headers)
+    await stage.refused(asked, 404, "gigs.order_not_found")
+    await stage.refused(stage.market.http.get(path, headers=headers), 404, "gigs.order_not_found")
+    assert ((await stage.order(order))["stage"], (await stage.order(order))["worker"]) == ("unassigned", None)
+
+
+async def test_an_order_whose_worker_may_work_no_more_is_open_again_and_costs_its_client_nothing(
+    stage: GigsStage,
+) -> None:
+    order = await stage.assigned(ahead=timedelta(hours=5))
+    await demote(stage)
+    assert (await stage.stages(order))[-2:] == ["assigned", "unassigned"]
+    back = await stage.act(stage.client, order, "cancel")
+    assert back["refund"] == {"amount": "2500.00", "currency": "KES"}
+    assert await stage.market.wallet(stage.client) == 2500_00
