@@ -628,12 +628,13 @@ class Order:
         """Take note that money went back; all of it before the end cancels the order
         (gigs.full_refund_before_completion_cancels).
         """
+        refunded = OrderRefunded(**self._facts(), amount=str(amount))
         if self.stage not in ENDED:
             assert is_all, "gigs.partial_refund_only_after_completion"
             self._move(Action.REFUND, by, reason, now)
-            self._ended(now)
+            self._ended(now)  # forgets to whom it was only offered: he is told all the same
         self.updated_at = now
-        return OrderRefunded(**self._facts(), amount=str(amount))
+        return refunded
 
     def archive(self, now: datetime) -> None:
         """Leave the lists (gigs.purge_is_archive)."""
