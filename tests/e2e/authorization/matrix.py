@@ -88,6 +88,22 @@ MATRIX: Mapping[str, Row] = {
     "getWorker": on("worker", "- yes 404", worker="yes yes 404", anonymous="- yes 404"),
     "getWorkerProfile": only("worker"),
     "editWorkerProfile": only("worker"),
+    "listOrders": only("client", "worker", "admin"),
+    "placeOrder": on("service", client="- yes 404"),
+    "getOrder": on("order_held", client="yes 404 404", worker="yes 404 404", admin="- yes 404"),
+    "editOrder": on("order_unpaid", client="yes 404 404", worker="404 404 404", admin="- yes 404"),
+    "assignWorker": on("order_open", worker="yes 403 404", admin="- yes 404"),
+    "acceptOffer": on("order_offered", worker="yes 404 404"),
+    "declineOffer": on("order_offered", worker="yes 404 404"),
+    "startWork": on("order_held", worker="yes 404 404"),
+    "deliverWork": on("order_held", worker="yes 404 404"),
+    "withdrawFromOrder": on("order_held", worker="yes 404 404"),
+    "acceptDelivery": on("order_held", client="yes 404 404"),
+    "requestChanges": on("order_delivered", client="yes 404 404"),
+    "cancelOrder": on("order_held", client="yes 404 404", admin="- yes 404"),
+    "changeOrderStatus": on("order_held", client="yes 404 404", worker="yes 404 404", admin="- yes 404"),
+    "reviewOrder": on("order_done", client="yes 404 404"),
+    "payOrder": on("order_unpaid", client="yes 404 404"),
     # the assignment market
     "postTask": only("student"),
     "listTasks": only("student", "admin"),
@@ -145,7 +161,7 @@ MATRIX: Mapping[str, Row] = {
     "decideWithdrawal": on("withdrawal", admin="403 yes 404"),
     "listPaymentCases": only("admin"),
     "scriptSimulator": only("admin"),
-    "deliverSimulated": Row({**only().cells, "admin": {"any": HIDDEN}}),  # the simulator knows no such payment
+    "deliverSimulated": on("simulated", admin="- yes 404"),
     "resolvePaymentCase": on("case", admin="- yes 404"),
     "getDailyReport": only("admin"),
     "fundOperatingAccount": only("admin"),
@@ -163,3 +179,34 @@ MATRIX: Mapping[str, Row] = {
     "readMetrics": everybody(),
 }
 """Rows by the id of the operation; further paths and methods of one handler share its row."""
+
+MORE: Mapping[str, tuple[Row, ...]] = {
+    "getOrder": (
+        on("order_unpaid", client="yes 404 404", worker="404 404 404", admin="- yes 404"),
+        on("order_open", client="yes 404 404", worker="yes 404 404", admin="- yes 404"),
+        on("order_offered", client="yes 404 404", worker="yes 404 404", admin="- yes 404"),
+    ),
+    "editOrder": (
+        on("order_open", client="yes 404 404", worker="403 404 404", admin="- yes 404"),
+        on("order_held", client="yes 404 404", worker="403 404 404", admin="- yes 404"),
+    ),
+    "assignWorker": (on("order_held", worker="yes 403 404", admin="- yes 404"),),
+    "acceptOffer": (on("order_open", worker="yes 404 404"),),
+    "startWork": (on("order_open", worker="yes 404 404"), on("order_done", worker="yes 404 404")),
+    "changeOrderStatus": (
+        on("order_unpaid", client="yes 404 404", worker="404 404 404", admin="- yes 404"),
+        on("order_open", client="yes 404 404", worker="yes 404 404", admin="- yes 404"),
+        on("order_offered", client="yes 404 404", worker="yes 404 404", admin="- yes 404"),
+    ),
+    "cancelOrder": (on("order_unpaid", client="yes 404 404", admin="- yes 404"),),
+    "reviewOrder": (on("order_held", client="yes 404 404"),),
+    "getPayment": (on("order_payment", "- 404 404", client="yes 404 404", worker="404 404 404", admin="- yes 404"),),
+    "refundPayment": (on("order_payment", admin="- yes 404"),),
+    "downloadFile": (on("delivered_file", "- 404 404", client="yes 404 404", worker="yes 404 404", admin="- yes 404"),),
+}
+"""Further rows of an operation, about things in another state: orders show themselves to others while they are open."""
+
+
+def rows_of(name: str) -> tuple[Row, ...]:
+    """Return all rows of an operation."""
+    return (MATRIX[name], *MORE.get(name, ()))

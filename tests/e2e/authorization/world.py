@@ -5,6 +5,7 @@ Two of each role and two plain members; of each pair the first is the one who ac
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,13 @@ NOBODY = UUID("0195f3a0-7c00-7000-8000-00000000dead")
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
 CATEGORY = UUID("0195f3a0-7c00-7000-8000-00000000ca7e")
 """The category that the document's example names."""
+CARD = {
+    "payment_method": "card",
+    "card_number": "4242424242424242",
+    "card_expiry": "12/29",
+    "card_cvv": "123",
+    "card_holder": "C",
+}
 ACTORS = ("anonymous", "member", "student", "writer", "client", "worker", "admin")
 PAIRS = {
     "member": ("mwangi", "makena"),
@@ -122,6 +130,7 @@ async def open_world(market: Market, owner: "asyncpg.Connection[asyncpg.Record]"
             "writer": (first_task if kind in {"task_held", "task_done"} else None, second_task),
         }
     await open_catalogue(world)
+    await open_orders(world)
     done = tasks["task_done"]
     subs = [await market.value("SELECT id::text FROM submissions WHERE task_id = $1", UUID(task)) for task in done]
     files = [
@@ -189,6 +198,50 @@ async def open_catalogue(world: World) -> None:
     world.things["service"] = {"worker": (offered[0], offered[1])}
     first, second = world.people["worker"]
     world.things["worker"] = {"worker": (str(first.id), str(second.id))}
+
+
+async def open_orders(world: World) -> None:
+    """Have each client order of one worker, once for each state that an order can be in."""
+    market, admin = world.market, world.people["admin"][0]
+    clients, workers = world.people["client"], world.people["worker"]
+    found: dict[str, list[str]] = {}
+    paid: list[dict[str, Any]] = []
+    day = 1
+    for kind in ("order_offered", "order_unpaid", "order_open", "order_held", "order_delivered", "order_done"):
+        for number, (client, worker) in enumerate(zip(clients, workers, strict=True)):
+            day += 1  # nobody is at two places at once
+            body = {
+                "service": world.things["service"]["worker"][number],
+                "address": "Market Street 1",
+                "scheduled_date": (market.clock.now() + timedelta(days=day)).isoformat(),
+            }
+            order = (await made(await market.post(client, "/api/orders", body)))["id"]
+            found.setdefault(kind, []).append(order)
+            if kind == "order_unpaid":
+                continue
+            paid.append(await made(await market.post(client, f"/api/payments/order/{order}/pay", CARD)))
+            await market.drain()
+            if kind in {"order_held", "order_delivered", "order_done"}:
+                await made(await market.post(worker, f"/api/orders/{order}/assign", {}))
+            if kind in {"order_delivered", "order_done"}:
+                path = f"/api/orders/{order}/deliver"
+                await made(await market.send_form(worker, path, {"note": "Done"}, ("files", "after.pdf", PDF)))
+            if kind == "order_done":
+                await made(await market.post(client, f"/api/orders/{order}/accept", {}))
+        if kind == "order_offered":
+            await market.run("gigs.assign_orders")
+            offered = await market.rows("SELECT worker_id FROM gigs_orders WHERE stage = 'offered' ORDER BY id")
+            assert [row["worker_id"] for row in offered] == [worker.id for worker in workers]
+    for kind, (first, second) in found.items():
+        world.things[kind] = {"client": (first, second), "worker": (first, second)}
+    shown = [(await market.get(admin, f"/api/orders/{order}")).json() for order in found["order_delivered"]]
+    files = [order["files"][0]["id"] for order in shown]
+    for kind, pair in (
+        ("order_payment", (paid[0]["id"], paid[1]["id"])),
+        ("delivered_file", (files[0], files[1])),
+    ):
+        world.things[kind] = {"client": pair, "worker": pair}
+    world.things["simulated"] = {"admin": (None, paid[1]["reference"])}
 
 
 async def post_task(market: Market, student: Person, title: str) -> str:
