@@ -185,8 +185,10 @@ class OrderQueries(Protocol):
         """Return those who do the service of an order, available ones first, the best rated first."""
         ...
 
-    async def specialists(self, offering_id: OfferingId, *, limit: int) -> Sequence[AccountId]:
-        """Return available workers with an open account who do a service, the best rated first."""
+    async def specialists(self, offering_id: OfferingId, *, client_id: AccountId, limit: int) -> Sequence[AccountId]:
+        """Return available workers with an open account who do a service and whom this client may be served by, the
+        best rated first: neither himself nor who is blocked (identity.block_works_both_ways).
+        """
         ...
 
     async def waiting_for_worker(self, *, now: datetime, after: OpenOrder | None, limit: int) -> Sequence[OpenOrder]:

@@ -50,7 +50,9 @@ class TellOrderPeople:
         """React to any event of an order that somebody should hear of."""
         specialists: Sequence[AccountId] = ()
         if isinstance(event, OrderPaid):
-            specialists = await self.queries.specialists(OfferingId(event.offering_id), limit=SPECIALISTS_TOLD_MAX)
+            specialists = await self.queries.specialists(
+                OfferingId(event.offering_id), client_id=event.client_id, limit=SPECIALISTS_TOLD_MAX
+            )
         async with self.unit_of_work() as uow:
             uow.notices.add(delivery, *order_notices(event, specialists))
             uow.done(delivery)
@@ -110,9 +112,7 @@ def _(event: OrderPlaced, specialists: Sequence[AccountId]) -> tuple[Notice, ...
 @order_notices.register
 def _(event: OrderPaid, specialists: Sequence[AccountId]) -> tuple[Notice, ...]:
     message = f"{_name(event.service)} is ordered and paid; you can take the order."
-    return tuple(
-        _about(event, one, AVAILABLE, "New order available", message) for one in specialists if one != event.client_id
-    )
+    return tuple(_about(event, one, AVAILABLE, "New order available", message) for one in specialists)
 
 
 @order_notices.register

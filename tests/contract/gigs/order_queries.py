@@ -357,12 +357,15 @@ class OrderQueriesContract:
             (await uow.workers.get(THIRD_WORKER)).is_available = False
             await uow.commit()
         specialists = orders.queries.specialists
-        assert await specialists(an_offering(1).id, limit=10) == [OTHER_WORKER, WORKER, LISTER]
-        assert await specialists(an_offering(1).id, limit=2) == [OTHER_WORKER, WORKER]
-        assert await specialists(an_offering(3).id, limit=10) == [LISTER]
+        assert await specialists(an_offering(1).id, client_id=CLIENT, limit=10) == [OTHER_WORKER, WORKER, LISTER]
+        assert await specialists(an_offering(1).id, client_id=CLIENT, limit=2) == [OTHER_WORKER, WORKER]
+        assert await specialists(an_offering(3).id, client_id=CLIENT, limit=10) == [LISTER]
+        assert await specialists(an_offering(1).id, client_id=WORKER, limit=10) == [OTHER_WORKER, LISTER]
         await suspend_grant(orders, OTHER_WORKER)
         await shut(orders, LISTER)
-        assert await specialists(an_offering(1).id, limit=10) == [WORKER]
+        assert await specialists(an_offering(1).id, client_id=CLIENT, limit=10) == [WORKER]
+        await block(orders, CLIENT, WORKER)
+        assert await specialists(an_offering(1).id, client_id=CLIENT, limit=10) == []
 
     # -- what the clock asks --
 

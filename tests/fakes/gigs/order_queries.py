@@ -62,12 +62,13 @@ class InMemoryOrderQueries:
 
         return sorted(found, key=rank)[:limit]
 
-    async def specialists(self, offering_id: OfferingId, *, limit: int) -> Sequence[AccountId]:
+    async def specialists(self, offering_id: OfferingId, *, client_id: AccountId, limit: int) -> Sequence[AccountId]:
         profiles = self._store.tables["worker_profiles"]
         found = [
             who
             for who in self._specialists(offering_id)
             if profiles[who].is_available and is_open_worker(self._account(who))
+            if who != client_id and not self._is_blocked(who, client_id)
         ]
         found.sort(key=lambda who: (-(self._rating(who) or RATING_OF_NOBODY), who))
         return found[:limit]

@@ -250,8 +250,10 @@ _CANDIDATES = _query(
 )
 _SPECIALISTS = _query(
     f"SELECT s.account_id FROM {_RATED_SPECIALISTS}"  # noqa: S608 - constants of this module only
-    f" WHERE s.offering_id = :offering AND p.is_available AND {IS_WORKER} ORDER BY {_BEST_RATED} LIMIT :limit_rows",
+    f" WHERE s.offering_id = :offering AND p.is_available AND {IS_WORKER} AND s.account_id <> :client"
+    f" AND NOT {is_blocked('s.account_id', ':client')} ORDER BY {_BEST_RATED} LIMIT :limit_rows",
     offering=UUID,
+    client=UUID,
     limit_rows=BigInteger,
 )
 _WAITING = (
@@ -359,10 +361,10 @@ class PostgresOrderQueries:
                 for row in await _CANDIDATES.fetch(connection, wanted=order_id, limit_rows=limit)
             ]
 
-    async def specialists(self, offering_id: OfferingId, *, limit: int) -> Sequence[AccountId]:
-        """Return available workers with an open account who do a service, the best rated first."""
+    async def specialists(self, offering_id: OfferingId, *, client_id: AccountId, limit: int) -> Sequence[AccountId]:
+        """Return available workers with an open account who may serve a client, the best rated first."""
         async with self._database.connection() as connection:
-            rows = await _SPECIALISTS.fetch(connection, offering=offering_id, limit_rows=limit)
+            rows = await _SPECIALISTS.fetch(connection, offering=offering_id, client=client_id, limit_rows=limit)
         return [AccountId(row["account_id"]) for row in rows]
 
     async def waiting_for_worker(self, *, now: datetime, after: OpenOrder | None, limit: int) -> Sequence[OpenOrder]:
