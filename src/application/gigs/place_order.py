@@ -7,7 +7,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from application.core.kernel.ports import Clock, IdSource, Policies
 from application.gigs.order_ports import OrdersUnitOfWork
@@ -52,7 +52,7 @@ class PlaceOrder:
                 offering=load.offering,
                 description=command.description,
                 address=command.address,
-                scheduled_at=command.scheduled_at.astimezone(UTC),
+                scheduled_at=command.scheduled_at,
                 quantity=command.quantity,
                 expected_total=expected,
                 terms=order_terms(self.policies),

@@ -1,7 +1,7 @@
 """One service for one client at one time: its stages, who is on it, and its whole history."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NewType, TypedDict
 from uuid import UUID
@@ -343,7 +343,9 @@ class Order:
             service=offering.name,
             description=description,
             address=address,
-            scheduled_at=scheduled_at,
+            scheduled_at=scheduled_at.astimezone(
+                UTC
+            ),  # one at the edge of time has no other zone, and is refused above
             visit=offering.duration,
             quantity=quantity,
             unit_price=offering.base_price,

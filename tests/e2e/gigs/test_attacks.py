@@ -81,3 +81,94 @@ async def test_an_order_whose_worker_may_work_no_more_is_open_again_and_costs_it
     back = await stage.act(stage.client, order, "cancel")
     assert back["refund"] == {"amount": "2500.00", "currency": "KES"}
     assert await stage.market.wallet(stage.client) == 2500_00
+
+
+async def test_a_date_at_the_edge_of_time_is_refused(stage: GigsStage) -> None:
+    order = await stage.placed()
+    for date, code in (("0001-01-01T00:00:00+23:59", "in_past"), ("9999-12-31T23:59:59-23:59", "too_far")):
+        body = stage.wanted() | {"scheduled_date": date}
+        await stage.refused(stage.market.post(stage.client, "/api/orders", body), 422, f"gigs.schedule_{code}")
+        edit = stage.market.patch(stage.client, f"/api/orders/{order}", {"scheduled_date": date})
+        await stage.refused(edit, 422, f"gigs.schedule_{code}")
+
+
+STEPS = (
+    "assign",
+    "offer/accept",
+    "offer/decline",
+    "start",
+    "deliver",
+    "withdraw",
+    "accept",
+    "request-changes",
+    "cancel",
+    "review",
+)
+
+
+async def test_a_stranger_with_every_grant_but_one_does_nothing_to_an_order(stage: GigsStage) -> None:
+    """Whoever knows an id: he neither sees the order nor its payment, nor takes a step of it."""
+    market = stage.market
+    order = await stage.delivered()
+    payment = (await stage.order(order))["payment_id"]
+    stranger = await market.register("wanjiru", "client", "worker")
+    await stage.done(market.patch(stranger, "/api/auth/worker-profile", {"specializations": [stage.service]}))
+    before = await stage.stored()
+    for person in (stranger, stage.rival):
+        tried = [await stage.step(person, order, step, reason="r", rating=5) for step in STEPS]
+        tried += [await stage.word(person, order, word) for word in ("pending", "paid", "in_progress", "completed")]
+        tried.append(await stage.word(person, order, "canceled"))
+        tried.append(await market.get(person, f"/api/orders/{order}"))
+        tried.append(await market.patch(person, f"/api/orders/{order}", {"address": "Mine 1"}))
+        tried.append(await market.post(person, f"/api/payments/order/{order}/pay", card()))
+        tried.append(await market.get(person, f"/api/payments/{payment}"))
+        tried.append(await market.post(person, f"/api/payments/{payment}/refund", {}))
+        told = {(one.status_code, one.json()["code"]) for one in tried}
+        assert told <= {
+            (403, "identity.role_required"),
+            (404, "gigs.order_not_found"),
+            (404, "kernel.not_found"),
+            (409, "gigs.already_assigned"),
+        }
+        assert "Market Street" not in "".join(one.text for one in tried)
+        for path in ("/api/orders", "/api/orders?scope=mine", "/api/orders?scope=open", "/api/payments"):
+            assert (await stage.done(market.get(person, path)))["results"] == []
+    assert await stage.stored() == before
+
+
+async def test_several_grants_of_one_person_are_not_several_people(stage: GigsStage) -> None:
+    """A client who administers and works: on his own order he is its client, and its payment is his own."""
+    market = stage.market
+    boss = await market.register("otieno", "client", "worker", "admin")
+    await stage.done(market.patch(boss, "/api/auth/worker-profile", {"specializations": [stage.service]}))
+    stage.client, client = boss, stage.client
+    order = await stage.paid(ahead=timedelta(hours=5))
+    await stage.refused(stage.step(boss, order, "assign"), 403, "gigs.own_order")
+    for worker in (boss, stage.worker):
+        await stage.refused(stage.step(boss, order, "assign", worker_id=str(worker.id)), 403, "gigs.own_order")
+    await stage.act(stage.worker, order, "assign")
+    payment = (await stage.order(order))["payment_id"]
+    await stage.refused(market.post(boss, f"/api/payments/{payment}/refund", {}), 403, "payments.own_refund")
+    late = await stage.act(boss, order, "cancel", reason="as an administrator, all of it")
+    assert (late["refund"]["amount"], await market.wallet(boss)) == ("1250.00", 1250_00)
+    await stage.refused(market.post(boss, f"/api/payments/{payment}/refund", {}), 403, "payments.own_refund")
+
+    stage.client = client  # and one who works on another's order accepts nothing for its client
+    order = await stage.paid()
+    await stage.act(boss, order, "assign")
+    await stage.act(boss, order, "deliver")
+    await stage.refused(stage.step(boss, order, "accept"), 409, "gigs.transition_not_allowed")
+    refused = await stage.refused(stage.word(boss, order, "completed"), 409, "gigs.transition_not_allowed")
+    assert refused["allowed"] == []
+    await stage.refused(stage.step(boss, order, "cancel", reason="r"), 409, "gigs.transition_not_allowed")
+    await stage.refused(stage.step(boss, order, "review", rating=5), 404, "gigs.order_not_found")
+    own = await market.post(boss, "/api/services", await like(stage))
+    body = stage.wanted() | {"service": own.json()["id"]}
+    await stage.refused(market.post(boss, "/api/orders", body), 403, "gigs.own_service")
+    await assert_sound(market.database, market.clock)
+
+
+async def like(stage: GigsStage) -> dict[str, object]:
+    """Return what is sent to list a service like the worker's."""
+    shown = await stage.done(stage.market.get(None, f"/api/services/{stage.service}"))
+    return {name: shown[name] for name in ("name", "description", "category_id", "base_price")}
