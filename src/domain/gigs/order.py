@@ -345,7 +345,7 @@ class Order:
             address=address,
             scheduled_at=scheduled_at.astimezone(
                 UTC
-            ),  # one at the edge of time has no other zone, and is refused above
+            ),  # the edge of time has no other zone: refused above
             visit=offering.duration,
             quantity=quantity,
             unit_price=offering.base_price,
