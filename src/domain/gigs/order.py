@@ -343,9 +343,7 @@ class Order:
             service=offering.name,
             description=description,
             address=address,
-            scheduled_at=scheduled_at.astimezone(
-                UTC
-            ),  # the edge of time has no other zone: refused above
+            scheduled_at=scheduled_at.astimezone(UTC),  # the edge of time has no other zone: refused above
             visit=offering.duration,
             quantity=quantity,
             unit_price=offering.base_price,
