@@ -50,7 +50,7 @@ class GigsJourney:
         yield Told(2, f"The administrator opened the category {heading['name']!r}; its name in capitals is refused")
 
         offer = {
-            "name": f"Deep clean {self.run}",
+            "name": f"Spring clean {self.run}",
             "description": "Per flat",
             "category_id": category["id"],
             "base_price": "2500.00",
@@ -62,7 +62,7 @@ class GigsJourney:
         listed = await nobody.get(f"/api/services?search={self.run}")
         check("Listed for everybody", [one["id"] for one in listed["results"]], [service["id"]])
         await rival.post(f"/api/orders/{service['id']}/start", {}, expect=(404, "gigs.order_not_found"))
-        yield Told(3, "The worker lists “Deep clean” for KES 2500.00 a flat; anybody finds it without signing in")
+        yield Told(3, "The worker lists “Spring clean” for KES 2500.00 a flat; anybody finds it without signing in")
 
         wanted = self._order(service, days=3, quantity=2)
         past = wanted | {"scheduled_date": _instant(timedelta(hours=-1))}
@@ -92,8 +92,7 @@ class GigsJourney:
         check("What the worker sees (status, address)", (seen["status"], seen["address"]), ("paid", None))
         await admin.post("/api/admin/jobs/gigs.assign_orders/run", expect=202)
         await self._stage(client, here, "offered")
-        told = (await worker.get("/api/notifications?category=order"))["results"]
-        check("The worker is told", told[0]["metadata"]["event"], "worker_assigned")
+        await self._told(worker, "worker_assigned")
         taken = await worker.post(f"{here}/offer/accept", {})
         check("Taken (status, address)", (taken["status"], taken["address"]), ("in_progress", "Market Street 1"))
         await rival.post(f"{here}/assign", {}, expect=(403, "gigs.not_specialised"))
@@ -177,6 +176,15 @@ class GigsJourney:
             return bool((await visitor.get(order))["stage"] == stage)
 
         await until(f"The order is {stage}", is_there, within_s=PAID_WITHIN_S)
+
+    async def _told(self, visitor: Visitor, event: str) -> None:
+        """Wait for a notice. Notices are written after what they are about, and those of two events in any order."""
+
+        async def is_there() -> bool:
+            notices = (await visitor.get("/api/notifications?category=order"))["results"]
+            return any(one["metadata"]["event"] == event for one in notices)
+
+        await until(f"{visitor.name} is told {event}", is_there, within_s=PAID_WITHIN_S)
 
     async def _proof(self, admin: Visitor) -> str:
         proof = await admin.get("/api/admin/ledger/proof")
