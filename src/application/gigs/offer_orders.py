@@ -42,7 +42,8 @@ class OfferOrders:
 
     async def _offer(self, waiting: OpenOrder) -> None:
         order_id = OrderId(waiting.id)
-        candidates = await self.queries.candidates(order_id, limit=CANDIDATES_MAX)
+        load_max = self.policies.value(WORKER_LOAD)
+        candidates = await self.queries.candidates(order_id, load_max=load_max, limit=CANDIDATES_MAX)
         now = self.clock.now()
         async with self.unit_of_work() as uow:
             order = await uow.orders.get(order_id)
@@ -51,7 +52,7 @@ class OfferOrders:
                 uow.record(lapsed)
             refused = None if lapsed is None else lapsed.worker_id
             still = [one for one in candidates if one.account_id != refused]
-            match = choose(still, load_max=self.policies.value(WORKER_LOAD))
+            match = choose(still, load_max=load_max)
             if order.stage is Stage.UNASSIGNED and match is not None and not order.is_unfilled(now):
                 offered = order.offer_to(
                     match.account_id,

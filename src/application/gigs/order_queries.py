@@ -43,6 +43,7 @@ class StepView:
     status: OrderStatus
     stage: Stage
     comment: str
+    """Empty for whom the order is not assigned to: who was on it may have written where it is."""
     created_by: AccountId | None
     created_at: datetime
 
@@ -181,8 +182,8 @@ class OrderQueries(Protocol):
         """Return the orders that fit, the newest first."""
         ...
 
-    async def candidates(self, order_id: OrderId, *, limit: int) -> Sequence[Candidate]:
-        """Return those who do the service of an order, available ones first, the best rated first."""
+    async def candidates(self, order_id: OrderId, *, load_max: int, limit: int) -> Sequence[Candidate]:
+        """Return those who do the service of an order, those against whom nothing speaks first, the best rated first."""
         ...
 
     async def specialists(self, offering_id: OfferingId, *, client_id: AccountId, limit: int) -> Sequence[AccountId]:

@@ -172,6 +172,17 @@ class OrderQueriesContract:
                 LISTER: None if stage in OPEN_STAGES else "not at all",
             }, stage
 
+    async def test_what_was_said_on_the_way_is_for_those_who_know_the_address(self, orders: OrderStore) -> None:
+        order = an_order_at(Stage.ASSIGNED, offering=an_offering(3))
+        order.withdraw(WORKER, comment="Market Street 1 is too far", now=NOON)
+        await store(orders, order)
+        said = {}
+        for viewer in (AS_ADMIN, as_person(CLIENT), as_person(LISTER)):
+            view = await orders.queries.order(order.id, viewer)
+            assert [step.stage for step in view.steps][-2:] == [Stage.ASSIGNED, Stage.UNASSIGNED]
+            said[viewer.account_id] = view.steps[-1].comment
+        assert said == {ADMIN: "Market Street 1 is too far", CLIENT: "Market Street 1 is too far", LISTER: ""}
+
     @pytest.mark.parametrize(("blocker", "blocked"), [(WORKER, CLIENT), (CLIENT, WORKER)])
     async def test_a_block_hides_open_orders_both_ways(
         self, orders: OrderStore, blocker: AccountId, blocked: AccountId
@@ -271,7 +282,7 @@ class OrderQueriesContract:
         ended = an_order_at(Stage.COMPLETED, worker=OTHER_WORKER, now=NOON - DAY)
         await store(orders, order, ended, *touching, an_order_at(Stage.OFFERED, worker=OTHER_WORKER))
         await rate(orders, OTHER_WORKER, 5, 4, 4)
-        assert await orders.queries.candidates(order.id, limit=10) == [
+        assert await orders.queries.candidates(order.id, load_max=5, limit=10) == [
             candidate(OTHER_WORKER, running=2, rating=433, idle_since=NOON - DAY),
             candidate(LISTER),
             candidate(WORKER),
@@ -292,7 +303,9 @@ class OrderQueriesContract:
         for begins, quantity, overlaps in visits:
             other = an_order_at(Stage.ASSIGNED, client=OTHER_CLIENT, scheduled_at=begins, quantity=quantity)
             await store(orders, other)
-            found = {one.account_id: one.overlaps for one in await orders.queries.candidates(order.id, limit=10)}
+            found = {
+                one.account_id: one.overlaps for one in await orders.queries.candidates(order.id, load_max=5, limit=10)
+            }
             assert found == {WORKER: overlaps, OTHER_WORKER: False, THIRD_WORKER: False, LISTER: False}, begins
             await change(orders, other.id, lambda other: other.withdraw(WORKER, comment="", now=NOON))
 
@@ -303,14 +316,29 @@ class OrderQueriesContract:
         for stage in Stage:
             await store(orders, an_order_at(stage, client=OTHER_CLIENT))
             running += stage in {Stage.ASSIGNED, Stage.STARTED, Stage.DELIVERED, Stage.CHANGES}
-            (found,) = (one for one in await orders.queries.candidates(order.id, limit=10) if one.account_id == WORKER)
+            (found,) = (
+                one
+                for one in await orders.queries.candidates(order.id, load_max=5, limit=10)
+                if one.account_id == WORKER
+            )
             assert (found.running, found.overlaps) == (running, running > 0), stage
         assert running == 4
+
+    async def test_who_has_as_many_orders_as_one_may_does_not_take_the_place_of_who_has_room(
+        self, orders: OrderStore
+    ) -> None:
+        order = a_paid_order()
+        elsewhen = an_order_at(Stage.ASSIGNED, client=OTHER_CLIENT, scheduled_at=VISIT_AT + DAY)
+        await store(orders, order, elsewhen)
+        await rate(orders, WORKER, 5)
+        best = await orders.queries.candidates(order.id, load_max=2, limit=1)
+        with_room = await orders.queries.candidates(order.id, load_max=1, limit=1)
+        assert ([one.account_id for one in best], WORKER in {one.account_id for one in with_room}) == ([WORKER], False)
 
     async def test_nobody_is_a_candidate_for_his_own_order(self, orders: OrderStore) -> None:
         order = a_paid_order(client=WORKER)
         await store(orders, order)
-        found = await orders.queries.candidates(order.id, limit=10)
+        found = await orders.queries.candidates(order.id, load_max=5, limit=10)
         assert {one.account_id for one in found} == {OTHER_WORKER, THIRD_WORKER, LISTER}
 
     async def test_those_against_whom_something_speaks_come_last(self, orders: OrderStore) -> None:
@@ -323,13 +351,13 @@ class OrderQueriesContract:
         async with orders.units() as uow:
             (await uow.workers.get(THIRD_WORKER)).is_available = False
             await uow.commit()
-        assert await orders.queries.candidates(order.id, limit=10) == [
+        assert await orders.queries.candidates(order.id, load_max=5, limit=10) == [
             candidate(LISTER),
             candidate(WORKER, rating=500, is_blocked=True),
             candidate(OTHER_WORKER, rating=500, is_active=False),
             candidate(THIRD_WORKER, rating=500, is_available=False),
         ]
-        assert await orders.queries.candidates(order.id, limit=1) == [candidate(LISTER)]
+        assert await orders.queries.candidates(order.id, load_max=5, limit=1) == [candidate(LISTER)]
 
     async def test_who_declined_or_let_an_offer_lapse_has_refused(self, orders: OrderStore) -> None:
         order, another = a_paid_order(), a_paid_order()
@@ -346,9 +374,11 @@ class OrderQueriesContract:
         ]
         for step in steps:
             await change(orders, order.id, step)
-        found = {one.account_id: one.has_refused for one in await orders.queries.candidates(order.id, limit=10)}
+        found = {
+            one.account_id: one.has_refused for one in await orders.queries.candidates(order.id, load_max=5, limit=10)
+        }
         assert found == {WORKER: True, OTHER_WORKER: True, THIRD_WORKER: False, LISTER: False}
-        assert not any(one.has_refused for one in await orders.queries.candidates(another.id, limit=10))
+        assert not any(one.has_refused for one in await orders.queries.candidates(another.id, load_max=5, limit=10))
 
     async def test_specialists_are_available_workers_best_rated_first(self, orders: OrderStore) -> None:
         await rate(orders, OTHER_WORKER, 5)

@@ -268,7 +268,9 @@ class OrderRepositoryContract:
         assert (found.stage, found.worker_id) == (Stage.OFFERED, WORKER)
         assert found.offer is not None
         assert (found.offer.worker_id, found.offer.answer_by) == (WORKER, NOON + timedelta(minutes=31))
-        refused = {one.account_id: one.has_refused for one in await orders.queries.candidates(order.id, limit=10)}
+        refused = {
+            one.account_id: one.has_refused for one in await orders.queries.candidates(order.id, load_max=5, limit=10)
+        }
         assert refused == {WORKER: False, OTHER_WORKER: True, THIRD_WORKER: False, LISTER: False}
 
     async def test_an_order_has_one_open_offer(self, orders: OrderStore) -> None:

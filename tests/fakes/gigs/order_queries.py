@@ -1,6 +1,7 @@
 """Reads of orders over what is committed in memory; a cursor is the id of the edge, and lists go forward only."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -50,12 +51,13 @@ class InMemoryOrderQueries:
         found.sort(key=lambda one: one.id, reverse=True)
         return page_of(found, page, lambda one: one.id, lambda one: self._view(one, viewer))
 
-    async def candidates(self, order_id: OrderId, *, limit: int) -> Sequence[Candidate]:
+    async def candidates(self, order_id: OrderId, *, load_max: int, limit: int) -> Sequence[Candidate]:
         order: Order = self._store.rows("gigs_orders")[order_id]
         found = [self._candidate(who, order) for who in self._specialists(order.offering_id) if who != order.client_id]
 
         def rank(one: Candidate) -> tuple[Any, ...]:
-            is_fit = one.is_available and one.is_active and not (one.is_blocked or one.has_refused or one.overlaps)
+            is_free = one.is_available and one.is_active and one.running < load_max
+            is_fit = is_free and not (one.is_blocked or one.has_refused or one.overlaps)
             idle = 0.0 if one.idle_since is None else one.idle_since.timestamp()
             rating = RATING_OF_NOBODY if one.rating is None else one.rating
             return not is_fit, -rating, one.running, one.idle_since is not None, idle, one.account_id
@@ -191,7 +193,7 @@ class InMemoryOrderQueries:
             payment_id=order.intent_id,
             attempts_left=None if intent is None else intent.attempts_left,
             answer_by=None if order.offer is None else order.offer.answer_by,
-            steps=tuple(self._steps(order.id)),
+            steps=tuple(one if knows_address else replace(one, comment="") for one in self._steps(order.id)),
             created_at=order.created_at,
             updated_at=order.updated_at,
             files=files_of(self._store.rows("files").values(), DELIVERY_FILES, order.id) if knows_address else (),

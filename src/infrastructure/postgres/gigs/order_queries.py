@@ -242,10 +242,12 @@ _CANDIDATES = _query(
     "  FROM gigs_orders AS x WHERE x.worker_id = s.account_id AND x.ended_at IS NULL AND x.status = 'in_progress'"
     "  AND x.id <> o.id) AS busy"
     " WHERE o.id = :wanted AND s.offering_id = o.offering_id AND s.account_id <> o.client_id) AS c"
-    " ORDER BY c.is_available AND c.is_active AND NOT (c.is_blocked OR c.has_refused OR c.overlaps) DESC,"
+    " ORDER BY c.is_available AND c.is_active AND NOT (c.is_blocked OR c.has_refused OR c.overlaps)"
+    " AND c.running < :load_max DESC,"
     f" COALESCE(c.rating, {RATING_OF_NOBODY}) DESC, c.running, c.idle_since NULLS FIRST, c.account_id"
     " LIMIT :limit_rows",
     wanted=UUID,
+    load_max=BigInteger,
     limit_rows=BigInteger,
 )
 _SPECIALISTS = _query(
@@ -343,7 +345,7 @@ class PostgresOrderQueries:
         async with self._database.connection() as connection:
             return await listed.fetch(connection, page, _view, **values)
 
-    async def candidates(self, order_id: OrderId, *, limit: int) -> Sequence[Candidate]:
+    async def candidates(self, order_id: OrderId, *, load_max: int, limit: int) -> Sequence[Candidate]:
         """Return those who do the service of an order, those against whom nothing speaks first, best rated first."""
         async with self._database.connection() as connection:
             return [
@@ -358,7 +360,7 @@ class PostgresOrderQueries:
                     rating=row["rating"],
                     idle_since=row["idle_since"],
                 )
-                for row in await _CANDIDATES.fetch(connection, wanted=order_id, limit_rows=limit)
+                for row in await _CANDIDATES.fetch(connection, wanted=order_id, load_max=load_max, limit_rows=limit)
             ]
 
     async def specialists(self, offering_id: OfferingId, *, client_id: AccountId, limit: int) -> Sequence[AccountId]:
@@ -432,7 +434,7 @@ def _view(row: asyncpg.Record) -> OrderView:
         payment_id=None if row["intent_id"] is None else IntentId(row["intent_id"]),
         attempts_left=None if row["attempts_left"] is None else max(0, row["attempts_left"]),
         answer_by=row["answer_by"],
-        steps=tuple(map(_step, row["steps"])),
+        steps=tuple(_step(step, shows_comment=row["address"] is not None) for step in row["steps"]),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         files=shown_files(row["files"]),
@@ -449,13 +451,13 @@ def _person_view(row: asyncpg.Record, prefix: str) -> PersonView:
     )
 
 
-def _step(values: list[Any]) -> StepView:
+def _step(values: list[Any], *, shows_comment: bool) -> StepView:
     word, comment, created_by, created_at = values
     stage = Stage(word)
     return StepView(
         status=STATUS_BY_STAGE[stage],
         stage=stage,
-        comment=comment,
+        comment=comment if shows_comment else "",
         created_by=None if created_by is None else AccountId(uuid.UUID(created_by)),
         created_at=datetime.fromisoformat(created_at),
     )
