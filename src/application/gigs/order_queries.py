@@ -183,7 +183,7 @@ class OrderQueries(Protocol):
         ...
 
     async def candidates(self, order_id: OrderId, *, load_max: int, limit: int) -> Sequence[Candidate]:
-        """Return those who do the service of an order, those against whom nothing speaks first, the best rated first."""
+        """Return those who do the service of an order; those against whom nothing speaks, and the best rated, first."""
         ...
 
     async def specialists(self, offering_id: OfferingId, *, client_id: AccountId, limit: int) -> Sequence[AccountId]:
