@@ -172,3 +172,18 @@ async def like(stage: GigsStage) -> dict[str, object]:
     """Return what is sent to list a service like the worker's."""
     shown = await stage.done(stage.market.get(None, f"/api/services/{stage.service}"))
     return {name: shown[name] for name in ("name", "description", "category_id", "base_price")}
+
+
+async def test_an_open_order_tells_nobody_where_it_is_in_whatever_words(stage: GigsStage) -> None:
+    """Rule gigs.address_is_private: who was on it knew the address, and said why he left."""
+    order = await stage.assigned()
+    await stage.act(stage.worker, order, "withdraw", comment="Market Street 1 is too far for me")
+    await stage.market.drain()
+    seen = await stage.market.get(stage.rival, f"/api/orders/{order}")
+    listed = await stage.market.get(stage.rival, "/api/orders")
+    assert (seen.status_code, seen.json()["stage"], len(listed.json()["results"])) == (200, "unassigned", 1)
+    told = await stage.market.told(stage.rival)
+    assert "Market Street" not in f"{seen.text} {listed.text} {told}"
+    assert (await stage.order(order, stage.client))["status_history"][-1]["comment"].endswith("for me")
+    await stage.act(stage.rival, order, "assign")
+    assert (await stage.order(order, stage.rival))["address"] == "Market Street 1"
