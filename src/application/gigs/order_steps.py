@@ -165,8 +165,8 @@ class OrderSteps:
         self._hold(uow, order, now)
 
     async def _owed(self, uow: OrdersUnitOfWork, order: Order, reference: str) -> Money:
-        """Return what the worker owes, where his earnings do not wait; all that is posted to is locked at once."""
-        if order.earning is None or order.worker_id is None or not order.total.minor:
+        """Return what the worker owes; all that is posted to is locked at once. Earnings that wait are netted later."""
+        if self._wait or order.earning is None or order.worker_id is None or not order.total.minor:
             return Money.zero(order.total.currency)
         accounts: Sequence[AccountRef] = earnings_accounts(escrow_of(order.id), order.worker_id)
         if order.earning != order.total:
