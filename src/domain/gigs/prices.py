@@ -1,9 +1,13 @@
 """Prices as workers name them."""
 
 import re
+from typing import Final
 
 from domain.core.kernel.errors import FieldError, Invalid
-from domain.core.kernel.money import Money
+from domain.core.kernel.money import Money, UnknownCurrency
+
+CREDITS: Final = "CRD"
+"""What the time bank counts in. It is no money, so nothing is sold for it."""
 
 _BOUND = re.compile(r"(0|[1-9][0-9]{0,14})(?:\.([0-9]{1,3}))?", re.ASCII)
 
@@ -16,6 +20,8 @@ def read_price(
     Raises InvalidAmount, UnknownCurrency.
     """
     former = instead_of or Money.zero()
+    if currency == CREDITS:
+        raise UnknownCurrency(errors=(FieldError("currency", "is no money"),))
     amount = former.text if value is None else value
     return Money.parse(amount, currency or former.currency, field=field, minor_least=0)
 

@@ -187,3 +187,14 @@ async def test_an_open_order_tells_nobody_where_it_is_in_whatever_words(stage: G
     assert (await stage.order(order, stage.client))["status_history"][-1]["comment"].endswith("for me")
     await stage.act(stage.rival, order, "assign")
     assert (await stage.order(order, stage.rival))["address"] == "Market Street 1"
+
+
+async def test_nothing_is_sold_for_credits_of_the_time_bank(stage: GigsStage) -> None:
+    """They are no money, and no fee or refund may make money of them."""
+    market, offered = stage.market, await like(stage) | {"currency": "CRD"}
+    code = "payments.currency_not_supported"
+    await stage.refused(market.post(stage.worker, "/api/services", offered), 422, code)
+    path = f"/api/services/{stage.service}"
+    await stage.refused(market.patch(stage.worker, path, {"currency": "crd"}), 422, code)
+    rate = {"hourly_rate": "10.00", "currency": "CRD"}
+    await stage.refused(market.patch(stage.worker, "/api/auth/worker-profile", rate), 422, code)
