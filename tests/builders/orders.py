@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from application.gigs.order_terms import order_terms
+from application.gigs.terms import order_terms
 from domain.core.kernel.ids import AccountId
 from domain.core.kernel.money import Money
 from domain.gigs.offering import CategoryId, Offering, OfferingId

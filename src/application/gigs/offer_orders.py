@@ -12,7 +12,7 @@ from application.core.kernel.batches import handle_each
 from application.core.kernel.ports import Clock, IdSource, Policies
 from application.gigs.order_ports import OrdersUnitOfWork
 from application.gigs.order_queries import OpenOrder, OrderQueries
-from application.gigs.order_terms import order_terms
+from application.gigs.terms import order_terms
 from domain.gigs.matching import choose
 from domain.gigs.order import OrderId
 from domain.gigs.policies import WORKER_LOAD

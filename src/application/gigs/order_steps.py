@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from application.core.kernel.ports import AuditEntry, Clock, IdSource, Policies
 from application.gigs.order_ports import OrderLoad, OrdersUnitOfWork
-from application.gigs.order_terms import order_terms
+from application.gigs.terms import order_terms
 from domain.core.kernel.ids import AccountId, TransferId
 from domain.core.kernel.money import Money
 from domain.core.ledger.accounts import AccountRef

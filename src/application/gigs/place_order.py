@@ -12,7 +12,7 @@ from datetime import datetime
 from application.core.kernel.ports import Clock, IdSource, Policies
 from application.gigs.order_ports import OrdersUnitOfWork
 from application.gigs.order_queries import OrderView
-from application.gigs.order_terms import order_terms
+from application.gigs.terms import order_terms
 from domain.core.kernel.ids import AccountId
 from domain.core.kernel.money import Money
 from domain.gigs.offering import OfferingId

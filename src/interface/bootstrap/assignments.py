@@ -21,13 +21,14 @@ from application.assignments.read_plan import ReadPlan
 from application.assignments.read_submission import ReadSubmission
 from application.assignments.reject_submission import RejectSubmission
 from application.assignments.release_payment import ReleasePayment
+from application.assignments.reminders import reminder_due
 from application.assignments.return_claim import ReturnClaim
 from application.assignments.see_files import SeeSubmittedFiles, SeeTaskFiles
-from application.assignments.send_reminders import SendReminders
 from application.assignments.submit_work import WRITER_FILES, SubmitWork
 from application.assignments.tell_people import TOLD_EVENTS, TellPeople
 from application.core.files.ports import FilePurpose
 from application.core.kernel.ports import Clock
+from application.core.notifications.send_reminders import SendReminders
 from application.core.reputation.read_rating import ReadRating
 from domain.core.identity.events import AccountReinstated, AccountSuspended
 from domain.core.payments.events import PaymentFailed, PaymentSucceeded
@@ -160,7 +161,7 @@ def assignments_area(adapters: Adapters) -> Area:
             ),
             Job(
                 name="assignments.send_reminders",
-                run=SendReminders(unit_of_work=units, queries=queries, clock=clock),
+                run=SendReminders(unit_of_work=units, due=queries.due_reminders, fact=reminder_due, clock=clock),
                 every=timedelta(hours=1),
             ),
         ),

@@ -5,14 +5,18 @@ from datetime import time, timedelta
 
 from application.core.files.open_file import SignFile
 from application.core.files.ports import FilePurpose
+from application.core.notifications.send_reminders import SendReminders
 from application.core.payments.refund_ports import RefundPurpose
 from application.core.reputation.review_desk import ReviewDesk
+from application.gigs.accept_silently import AcceptSilently
 from application.gigs.act_on_order import ActOnOrder
+from application.gigs.archive_orders import ArchiveOrders
 from application.gigs.assign_worker import AssignWorker
+from application.gigs.cancel_unfilled import CancelUnfilled
 from application.gigs.deliver_work import DELIVERY_FILES, DeliverWork, SeeDeliveredFiles
 from application.gigs.edit_order import EditOrder
-from application.gigs.end_orders import AcceptSilently, ArchiveOrders, CancelUnfilled, ExpireUnpaid
-from application.gigs.follow_workers import FollowWorkers
+from application.gigs.expire_unpaid import ExpireUnpaid
+from application.gigs.follow_accounts import FollowWorkers
 from application.gigs.mark_order_paid import MarkOrderPaid, NotePaymentFailure
 from application.gigs.offer_orders import OfferOrders
 from application.gigs.order_queries import OrderQueries
@@ -20,9 +24,9 @@ from application.gigs.order_steps import OrderSteps
 from application.gigs.pay_order import PayOrder
 from application.gigs.place_order import PlaceOrder
 from application.gigs.refund_order import RefundOrder
-from application.gigs.remind_people import RemindPeople
+from application.gigs.reminders import order_reminder_due
 from application.gigs.review_order import ReviewOrder
-from application.gigs.tell_order_people import TOLD_ORDER_EVENTS, TellOrderPeople
+from application.gigs.tell_people import TOLD_EVENTS, TellPeople
 from domain.core.identity.events import AccountSuspended, RoleRevoked
 from domain.core.payments.events import PaymentFailed, PaymentSucceeded
 from domain.gigs.order_money import PURPOSE
@@ -55,7 +59,7 @@ def orders_area(adapters: Adapters) -> Area:
     clock, ids, rules = adapters.clock, adapters.ids, adapters.policies
     steps = OrderSteps(policies=rules, clock=clock, ids=ids)
     mark_order_paid = MarkOrderPaid(unit_of_work=units, steps=steps)
-    tell = TellOrderPeople(unit_of_work=units, queries=queries)
+    tell = TellPeople(unit_of_work=units, queries=queries)
     follow_workers = FollowWorkers(unit_of_work=units, clock=clock)
     return Area(
         name="orders",
@@ -90,7 +94,7 @@ def orders_area(adapters: Adapters) -> Area:
             Subscription(PaymentFailed, "gigs.note_payment_failure", NotePaymentFailure(unit_of_work=units)),
             Subscription(AccountSuspended, "gigs.follow_suspension", follow_workers),
             Subscription(RoleRevoked, "gigs.follow_revocation", follow_workers),
-            *(Subscription(event, f"{event.event_name()}.tell_people", tell) for event in TOLD_ORDER_EVENTS),
+            *(Subscription(event, f"{event.event_name()}.tell_people", tell) for event in TOLD_EVENTS),
         ),
         jobs=(
             Job(
@@ -115,7 +119,7 @@ def orders_area(adapters: Adapters) -> Area:
             ),
             Job(
                 name="gigs.send_reminders",
-                run=RemindPeople(unit_of_work=units, queries=queries, clock=clock),
+                run=SendReminders(unit_of_work=units, due=queries.due_reminders, fact=order_reminder_due, clock=clock),
                 every=timedelta(minutes=10),
             ),
             Job(

@@ -26,14 +26,15 @@ from application.assignments.post_task import STUDENT_FILES, PostTask, PostTaskC
 from application.assignments.queries import AssignmentView, SubmissionView
 from application.assignments.reject_submission import RejectSubmission, RejectSubmissionCommand
 from application.assignments.release_payment import ReleasedPayment, ReleasePayment, ReleasePaymentCommand
+from application.assignments.reminders import reminder_due
 from application.assignments.return_claim import ReturnClaim
 from application.assignments.see_files import SeeSubmittedFiles, SeeTaskFiles
-from application.assignments.send_reminders import SendReminders
 from application.assignments.submit_work import WRITER_FILES, SubmitWork, SubmitWorkCommand
 from application.assignments.tell_people import TellPeople
 from application.core.files.ports import FilePurpose, FilePurposes
 from application.core.files.receive_files import IncomingFile, ReceiveFiles, UploadLimits
 from application.core.kernel.ports import Delivery
+from application.core.notifications.send_reminders import SendReminders
 from application.core.payments.record_answer import RecordAnswer
 from application.core.payments.start_payment import StartPayment
 from domain.assignments.escrow import escrow_of
@@ -172,7 +173,9 @@ class Market:
         self.expire_claims = ExpireClaims(unit_of_work=units, queries=queries, policies=policies, clock=clock)
         self.expire_tasks = ExpireTasks(unit_of_work=units, queries=queries, policies=policies, clock=clock, ids=ids)
         self.expire_plans = ExpirePlans(unit_of_work=units, queries=queries, clock=clock)
-        self.send_reminders = SendReminders(unit_of_work=units, queries=queries, clock=clock)
+        self.send_reminders = SendReminders(
+            unit_of_work=units, due=queries.due_reminders, fact=reminder_due, clock=clock
+        )
         self.follow_suspension = FollowSuspension(unit_of_work=units, clock=clock)
         self.follow_reinstatement = FollowReinstatement(unit_of_work=units)
         self.tell_people = TellPeople(unit_of_work=units, people=Staff(ADMIN))

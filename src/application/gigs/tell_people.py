@@ -42,7 +42,7 @@ CREATED, AVAILABLE, ASSIGNED, STATUS = "order_created", "new_order_available", "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TellOrderPeople:
+class TellPeople:
     unit_of_work: Callable[[], OrdersUnitOfWork]
     queries: OrderQueries
 
@@ -54,18 +54,18 @@ class TellOrderPeople:
                 OfferingId(event.offering_id), client_id=event.client_id, limit=SPECIALISTS_TOLD_MAX
             )
         async with self.unit_of_work() as uow:
-            uow.notices.add(delivery, *order_notices(event, specialists))
+            uow.notices.add(delivery, *notices_of(event, specialists))
             uow.done(delivery)
             await uow.commit()
 
 
 @singledispatch
-def order_notices(event: Event, specialists: Sequence[AccountId]) -> tuple[Notice, ...]:
+def notices_of(event: Event, specialists: Sequence[AccountId]) -> tuple[Notice, ...]:
     """Return what to tell whom about an event; `specialists` do the service of a paid order."""
     raise TypeError(f"nobody decided what to tell about {type(event).__name__}")
 
 
-TOLD_ORDER_EVENTS: Final[tuple[type[Event], ...]] = (
+TOLD_EVENTS: Final[tuple[type[Event], ...]] = (
     OrderPlaced,
     OrderPaid,
     OrderPaymentFailed,
@@ -102,20 +102,20 @@ def _because(reason: str | None) -> str:
     return f" Reason: {reason[:REASON_SHOWN_MAX]}" if reason else ""
 
 
-@order_notices.register
+@notices_of.register
 def _(event: OrderPlaced, specialists: Sequence[AccountId]) -> tuple[Notice, ...]:
     return (
         _about(event, event.client_id, CREATED, "Order placed", f"Your order of {_name(event.service)} is placed."),
     )
 
 
-@order_notices.register
+@notices_of.register
 def _(event: OrderPaid, specialists: Sequence[AccountId]) -> tuple[Notice, ...]:
     message = f"{_name(event.service)} is ordered and paid; you can take the order."
     return tuple(_about(event, one, AVAILABLE, "New order available", message) for one in specialists)
 
 
-@order_notices.register
+@notices_of.register
 def _(event: OrderPaymentFailed, specialists: Sequence[AccountId]) -> tuple[Notice, ...]:
     left = f"You can try {event.attempts_left} more times." if event.attempts_left else "It cannot be tried again."
     return (
@@ -123,14 +123,14 @@ def _(event: OrderPaymentFailed, specialists: Sequence[AccountId]) -> tuple[Noti
     )
 
 
-@order_notices.register
+@notices_of.register
 def _(event: OrderOffered, specialists: Sequence[AccountId]) -> tuple[Notice, ...]:
     assert event.worker_id is not None
     message = f"{_name(event.service)} is offered to you. Answer by {event.answer_by:%H:%M} UTC."
     return (_about(event, event.worker_id, ASSIGNED, "An order is offered to you", message),)
 
 
-@order_notices.register
+@notices_of.register
 def _(event: WorkerAssigned, specialists: Sequence[AccountId]) -> tuple[Notice, ...]:
     assert event.worker_id is not None
     told = [_about(event, event.client_id, ASSIGNED, "A worker is assigned", f"A worker does {_name(event.service)}.")]
@@ -143,7 +143,7 @@ def _(event: WorkerAssigned, specialists: Sequence[AccountId]) -> tuple[Notice, 
     return tuple(told)
 
 
-@order_notices.register
+@notices_of.register
 def _(event: WorkerLeft, specialists: Sequence[AccountId]) -> tuple[Notice, ...]:
     message = f"The worker left {_name(event.service)}; another one is looked for."
     told = [_about(event, event.client_id, STATUS, "A worker is looked for", message)]
@@ -153,12 +153,12 @@ def _(event: WorkerLeft, specialists: Sequence[AccountId]) -> tuple[Notice, ...]
     return tuple(told)
 
 
-@order_notices.register
+@notices_of.register
 def _(event: WorkStarted, specialists: Sequence[AccountId]) -> tuple[Notice, ...]:
     return (_about(event, event.client_id, STATUS, "Work started", f"{_name(event.service)} has begun."),)
 
 
-@order_notices.register
+@notices_of.register
 def _(event: WorkDelivered, specialists: Sequence[AccountId]) -> tuple[Notice, ...]:
     message = (
         f"{_name(event.service)} is done. Without an answer by {event.accept_by:%Y-%m-%d %H:%M} UTC it is accepted."
@@ -166,14 +166,14 @@ def _(event: WorkDelivered, specialists: Sequence[AccountId]) -> tuple[Notice, .
     return (_about(event, event.client_id, STATUS, "Work delivered", message),)
 
 
-@order_notices.register
+@notices_of.register
 def _(event: ChangesRequested, specialists: Sequence[AccountId]) -> tuple[Notice, ...]:
     assert event.worker_id is not None
     message = f"The client asks for changes of {_name(event.service)}.{_because(event.reason)}"
     return (_about(event, event.worker_id, STATUS, "Changes requested", message),)
 
 
-@order_notices.register
+@notices_of.register
 def _(event: OrderCompleted, specialists: Sequence[AccountId]) -> tuple[Notice, ...]:
     assert event.worker_id is not None
     earned = f" You earned {event.earned}." if event.earned else ""
@@ -186,7 +186,7 @@ def _(event: OrderCompleted, specialists: Sequence[AccountId]) -> tuple[Notice, 
     return tuple(told)
 
 
-@order_notices.register
+@notices_of.register
 def _(event: OrderCanceled, specialists: Sequence[AccountId]) -> tuple[Notice, ...]:
     told: list[Notice] = []
     if event.by != "client":
@@ -200,7 +200,7 @@ def _(event: OrderCanceled, specialists: Sequence[AccountId]) -> tuple[Notice, .
     return tuple(told)
 
 
-@order_notices.register
+@notices_of.register
 def _(event: OrderRefunded, specialists: Sequence[AccountId]) -> tuple[Notice, ...]:
     if event.worker_id is None:
         return ()
@@ -219,7 +219,7 @@ _REMINDERS: Final = {
 }
 
 
-@order_notices.register
+@notices_of.register
 def _(event: OrderReminderDue, specialists: Sequence[AccountId]) -> tuple[Notice, ...]:
     title, text = _REMINDERS[ReminderKind(event.kind)]
     return (
