@@ -198,3 +198,23 @@ async def test_nothing_is_sold_for_credits_of_the_time_bank(stage: GigsStage) ->
     await stage.refused(market.patch(stage.worker, path, {"currency": "crd"}), 422, code)
     rate = {"hourly_rate": "10.00", "currency": "CRD"}
     await stage.refused(market.patch(stage.worker, "/api/auth/worker-profile", rate), 422, code)
+
+
+async def test_a_prompt_that_is_paid_after_the_order_grew_is_money_of_its_payer(stage: GigsStage) -> None:
+    """He lets the prompt run out, orders four times as much, and only then types his code."""
+    market, order = stage.market, await stage.placed()
+    pay, prompt = f"/api/payments/order/{order}/pay", {"payment_method": "mpesa", "phone": "0712345678"}
+    asked = await stage.done(market.post(stage.client, pay, prompt), 201)
+    grow = market.patch(stage.client, f"/api/orders/{order}", {"quantity": 4})
+    await stage.refused(grow, 409, "gigs.order_not_editable")  # not while the phone rings
+    stage.advance(timedelta(minutes=16))
+    await market.run("payments.expire_attempts")
+    await stage.done(market.patch(stage.client, f"/api/orders/{order}", {"quantity": 4}))
+    told = await market.lipana({"reference": asked["reference"], "status": "SUCCESS", "amount": 2500})
+    assert told.json() == {"detail": "processed"}
+    await market.drain()
+    assert ((await stage.order(order))["status"], await stage.escrow(order)) == ("pending", 0)
+    assert await market.wallet(stage.client) == 2500_00
+    short = market.post(stage.client, pay, {"payment_method": "wallet"})
+    await stage.refused(short, 409, "ledger.insufficient_funds")
+    await assert_sound(market.database, market.clock)
