@@ -7,6 +7,7 @@ administrator too, whose order somebody took meanwhile: he takes nobody off with
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from application.core.identity.authenticate import RoleRequired
 from application.core.kernel.ports import AuditEntry, Clock
 from application.gigs.order_ports import OrdersUnitOfWork
 from application.gigs.order_queries import OrderQueries, OrderView, Viewer
@@ -41,15 +42,18 @@ class AssignWorker:
 
     async def __call__(self, command: AssignWorkerCommand) -> OrderView:
         """Return the order. Raises OrderNotFound, UnknownWorker, OwnOrder, NotSpecialised, OrderNotPaid,
-        AlreadyAssigned, TransitionNotAllowed.
+        AlreadyAssigned, TransitionNotAllowed, and RoleRequired for whoever names another without being allowed to.
         """
         viewer, now = command.viewer, self.clock.now()
+        names_another = command.worker_id not in {None, viewer.account_id}
+        if names_another and not viewer.is_admin:
+            raise RoleRequired
         seen = await self.queries.order(command.order_id, viewer) if viewer.is_admin else None
         async with self.unit_of_work() as uow:
             load = await uow.orders.get_for(command.order_id, viewer.account_id)
             order = load.order
             self.steps.end_lapsed_offer(uow, order)
-            if viewer.is_admin and command.worker_id not in {None, viewer.account_id}:
+            if names_another:
                 assert command.worker_id is not None
                 actor = load.actor(viewer.account_id, is_admin=True)
                 if actor.party is not Party.ADMIN:

@@ -318,3 +318,10 @@ async def test_a_block_hides_open_orders_and_no_running_one(stage: GigsStage) ->
     listed = await stage.done(market.get(rival, "/api/orders"))
     assert [one["id"] for one in listed["results"]] == [taken]
     assert (await stage.act(rival, taken, "start"))["address"] == "Market Street 1"
+
+
+async def test_only_an_administrator_names_somebody_else_for_an_order(stage: GigsStage) -> None:
+    order = await stage.paid()
+    named = stage.step(stage.worker, order, "assign", worker_id=str(stage.rival.id))
+    await stage.refused(named, 403, "identity.role_required")
+    assert (await stage.act(stage.worker, order, "assign", worker_id=str(stage.worker.id)))["stage"] == "assigned"
