@@ -84,7 +84,7 @@ class AssignWorker:
                 if viewer.is_admin and not load.is_specialist:
                     raise UnknownWorker(errors=(FieldError("worker_id", "is needed"),))
                 if load.is_blocked:  # it hides what is open, also from whom it is offered to
-                    load.actor(viewer.account_id, is_admin=viewer.is_admin)
+                    load.actor(viewer.account_id, is_admin=False)  # he asks as a worker, whatever else he is
                 assigned = order.take(
                     viewer.account_id, is_specialised=load.is_specialist, comment=command.comment, now=now
                 )

@@ -218,3 +218,51 @@ async def test_a_prompt_that_is_paid_after_the_order_grew_is_money_of_its_payer(
     short = market.post(stage.client, pay, {"payment_method": "wallet"})
     await stage.refused(short, 409, "ledger.insufficient_funds")
     await assert_sound(market.database, market.clock)
+
+
+async def test_an_administrator_who_works_takes_no_order_of_a_client_who_blocked_him(stage: GigsStage) -> None:
+    market = stage.market
+    boss = await market.register("otieno", "worker", "admin")
+    await stage.done(market.patch(boss, "/api/auth/worker-profile", {"specializations": [stage.service]}))
+    order = await stage.paid()
+    await stage.done(market.post(stage.client, "/api/users/block", {"user_id": str(boss.id)}), 201)
+    for body in ({}, {"worker_id": str(boss.id)}):
+        await stage.refused(stage.step(boss, order, "assign", **body), 404, "gigs.order_not_found")
+
+
+async def test_whatever_is_searched_for_is_found_or_refused(stage: GigsStage) -> None:
+    """Words that mean something to the search, to SQL or to neither; numbers that are none; cursors of our making."""
+    market = stage.market
+    page = await stage.done(market.get(None, "/api/services"))
+    odd = (
+        "'",
+        "';--",
+        "\\",
+        "a:* & !b | (c",
+        "<->",
+        "%",
+        "_",
+        "\x00",
+        "𝟙ª²",
+        "\U0001f600" * 25,
+        "A" * 100,
+        "NaN",
+        "1e9",
+    )
+    odd += (str(page["results"][0]["id"]), "AAAA", "../..", "-1", "٣")
+    names = {
+        "/api/services": ("search", "min_price", "max_price", "ordering", "category", "owner", "cursor"),
+        "/api/workers": ("search", "min_rating", "service", "cursor"),
+        "/api/orders": ("status", "scope", "archived", "cursor"),
+        "/api/payments": ("status", "purpose", "order", "cursor"),
+    }
+    before = await stage.stored()
+    replies = [
+        (path, name, text, await market.get(stage.client, path, **{name: text}))
+        for path, parameters in names.items()
+        for name in parameters
+        for text in odd
+    ]
+    wrong = [(*what, one.status_code) for *what, one in replies if one.status_code not in {200, 400, 422}]
+    assert wrong == []
+    assert await stage.stored() == before
