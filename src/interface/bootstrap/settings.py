@@ -35,7 +35,9 @@ class Settings:
     previous_secret_key: str = setting("SOKO_PREVIOUS_SECRET_KEY", "", "Still accepted while keys rotate", secret=True)
     host: str = setting("SOKO_HOST", "127.0.0.1", "Address to listen on")
     port: int = setting("SOKO_PORT", 8000, "Port to listen on")
-    public_url: str = setting("SOKO_PUBLIC_URL", "", "Address that people and providers use; empty: host and port")
+    public_url: str = setting(
+        "SOKO_PUBLIC_URL", "", "Address that people and providers use, and payers come back to; empty: host and port"
+    )
     data_dir: str = setting("SOKO_DATA_DIR", ".data", "Where the embedded database and files on disk are kept")
     allowed_hosts: tuple[str, ...] = setting("ALLOWED_HOSTS", (), "Host names answered; empty: all")
     cors_allowed_origins: tuple[str, ...] = setting("CORS_ALLOWED_ORIGINS", (), "Origins of browser front ends")
@@ -55,7 +57,9 @@ class Settings:
     )
     lipana_payouts: bool = setting("SOKO_LIPANA_PAYOUTS", False, "Pay withdrawals out through Lipana")
     callback_secret: str = setting("SOKO_CALLBACK_SECRET", "", "Signs /api/payments/callback; empty: off", secret=True)
-    stripe_secret_key: str = setting("STRIPE_SECRET_KEY", "", "Key of the Stripe account; empty: off", secret=True)
+    stripe_secret_key: str = setting(
+        "STRIPE_SECRET_KEY", "", "Key of the Stripe account; empty: off, or simulated", secret=True
+    )
     stripe_webhook_secret: str = setting("STRIPE_WEBHOOK_SECRET", "", "Signs Stripe's events", secret=True)
     stripe_previous_webhook_secret: str = setting(
         "SOKO_STRIPE_PREVIOUS_WEBHOOK_SECRET", "", "Still accepted while the secret rotates", secret=True
@@ -259,9 +263,9 @@ def _unusable_stripe(settings: Settings) -> list[str]:
     wrong: list[str] = []
     mode = "live" if settings.is_production else "test"
     if not settings.stripe_secret_key.startswith((f"sk_{mode}_", f"rk_{mode}_")):
-        wrong.append(f"STRIPE_SECRET_KEY: must be a {mode} key here")
+        wrong.append(f"STRIPE_SECRET_KEY: must be a {mode} key, sk_{mode}_... or rk_{mode}_..., in this environment")
     if len(settings.stripe_webhook_secret) < 16:
-        wrong.append("STRIPE_WEBHOOK_SECRET: set the secret of the webhook to this server")
+        wrong.append("STRIPE_WEBHOOK_SECRET: set the whole signing secret of the webhook to this server")
     if settings.is_production and not settings.stripe_base_url.startswith("https://"):
         wrong.append("STRIPE_BASE_URL: must be an https:// address in production")
     return wrong

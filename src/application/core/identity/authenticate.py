@@ -48,7 +48,7 @@ class Caller:
     def require(self, *roles: str) -> None:
         """Let pass who has at least one of the roles. Raises RoleRequired."""
         if self.roles.isdisjoint(roles):
-            raise RoleRequired
+            raise RoleRequired(f"This needs an account with the role {' or '.join(roles)}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -198,7 +198,7 @@ class RefundPayment:
 def check_terms(terms: RefundTerms, amount: Money, *, left: Money, now: datetime) -> None:
     """Let pass what the state of the deal allows. Raises NotRefundable, RefundWindowClosed."""
     if isinstance(terms, HeldInEscrow) and terms.is_whole_only and amount != left:
-        raise NotRefundable("It is refunded whole, or after it was completed.")
+        raise NotRefundable("Until the deal is completed, only all that is left of the payment is refunded.")
     if isinstance(terms, PaidOut) and terms.closes_at is not None and now > terms.closes_at:
         raise RefundWindowClosed
 

@@ -87,7 +87,9 @@ class RequestWithdrawal:
         if method is None:
             raise MethodUnavailable(errors=(FieldError("method", "is not available"),))
         if command.amount.currency != method.currency:
-            raise UnknownCurrency(errors=(FieldError("currency", "is not paid out this way"),))
+            raise UnknownCurrency(
+                "This currency is not paid out this way.", errors=(FieldError("currency", "is not paid out this way"),)
+            )
         if command.amount.minor % method.unit_minor:
             raise WholeUnitsRequired(errors=(FieldError("amount", "must be whole units"),))
         minimum = Money(self.policies.value(WITHDRAWAL_MINIMUM), method.currency)

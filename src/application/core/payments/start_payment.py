@@ -371,7 +371,11 @@ def check_amount(amount: Money, capabilities: Capabilities) -> None:
     Raises UnknownCurrency, AmountBelowMinimum, WholeUnitsRequired, AmountAboveMaximum.
     """
     if amount.currency not in capabilities.currencies:
-        raise UnknownCurrency(errors=(FieldError("currency", "is not taken by this way to pay"),))
+        taken = ", ".join(sorted(capabilities.currencies))
+        raise UnknownCurrency(
+            f"This way to pay does not take {amount.currency}.",
+            errors=(FieldError("currency", f"must be one of {taken}"),),
+        )
     if amount.minor < capabilities.amount_min_minor:
         raise below_minimum(Money(capabilities.amount_min_minor, amount.currency))
     if amount.minor % capabilities.unit_minor:

@@ -44,7 +44,8 @@ class BoundGateways:
         """Return the gateway that a method of payment uses. Raises MethodUnavailable."""
         found = self.by_method.get(method)
         if found is None:
-            raise MethodUnavailable
+            known = ", ".join(sorted(self.by_method))
+            raise MethodUnavailable(f"This way to pay is not available; beside wallets there are {known}.")
         return found
 
     def by_name(self, name: str) -> PaymentGateway:

@@ -53,7 +53,11 @@ class CardInput(Struct, frozen=True):
 
 
 class PayInput(Struct, frozen=True):
-    """How somebody pays. `card` needs the four card fields, flat or as one object; `mpesa` a phone."""
+    """How somebody pays: `wallet`, `mpesa`, `card`, `payme`, `click`, `stripe` or `paypal`, where this server has it.
+
+    `card` needs the four card fields, flat or as one object; `mpesa` a phone, or the one of the account. `stripe` and
+    `paypal` answer with a `next_url` to which the payer's browser is sent.
+    """
 
     payment_method: MethodWord
     card_number: CardNumberInput | None = None

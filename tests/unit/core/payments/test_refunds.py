@@ -152,7 +152,7 @@ class TestWhatIsNotRefunded:
         assert (paid.balance(ORDER), paid.intent.refunded) == (100_00, Money(0))
 
     async def test_a_part_of_what_goes_back_whole_or_not_at_all(self, paid: Desk) -> None:
-        with pytest.raises(NotRefundable):
+        with pytest.raises(NotRefundable, match="only all that is left of the payment is refunded"):
             await refund(paid, 99_00)
         assert (paid.balance(ORDER), paid.intent.refunded) == (100_00, Money(0))
 

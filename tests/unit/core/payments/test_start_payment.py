@@ -17,7 +17,7 @@ from application.core.payments.start_payment import (
     TooManyPushes,
     WholeUnitsRequired,
 )
-from domain.core.kernel.errors import DomainError
+from domain.core.kernel.errors import DomainError, FieldError
 from domain.core.kernel.ids import AccountId, TransferId
 from domain.core.kernel.money import Money, UnknownCurrency
 from domain.core.ledger.accounts import AccountRef
@@ -60,6 +60,12 @@ async def test_what_cannot_be_collected_leaves_no_row(
     with pytest.raises(refusal):
         await desk.pay(**changed)
     assert (desk.intents, desk.gateway.committed, desk.store.commits) == ([], [], 0)
+
+
+async def test_another_currency_is_refused_with_those_that_are_taken(desk: Desk) -> None:
+    with pytest.raises(UnknownCurrency, match=r"^This way to pay does not take USD\.$") as refused:
+        await desk.pay(amount=Money(100_00, "USD"))
+    assert refused.value.errors == (FieldError("currency", "must be one of KES"),)
 
 
 @pytest.mark.parametrize("amount", [10_00, 150_000_00])
