@@ -293,7 +293,7 @@ class StartPayment:
 
     async def _from_wallet(self, uow: PaymentsUnitOfWork, request: PaymentRequest, now: datetime) -> PreparedPayment:
         if request.purpose == WALLET_PURPOSE:
-            raise MethodUnavailable
+            raise MethodUnavailable("A wallet is not filled from itself.")
         if request.card is not None:
             raise RawCardRefused
         intent = await self._intent(uow, request, now)

@@ -53,7 +53,7 @@ class TopUp:
             raise above_maximum(Money(maximum))
         phone, capabilities = command.phone, self.gateways.gateway_for(command.method).capabilities
         if capabilities.takes_cards:  # a wallet is filled from a phone, or on the provider's own page
-            raise MethodUnavailable
+            raise MethodUnavailable("A wallet is filled from a phone or on a provider's own page, not by card here.")
         if phone is None and capabilities.needs_phone:
             phone = await self.phones.phone_of(command.payer)
         prepared = await self._prepare(command, phone)

@@ -186,7 +186,7 @@ async def test_from_a_wallet_a_payment_is_a_transfer_that_ends_at_once(desk: Des
 
 
 async def test_a_wallet_is_not_topped_up_from_a_wallet(desk: Desk) -> None:
-    with pytest.raises(MethodUnavailable):
+    with pytest.raises(MethodUnavailable, match=r"^A wallet is not filled from itself\.$"):
         await desk.pay(purpose="WALLET", method="wallet", phone=None)
     assert desk.intents == []
 
