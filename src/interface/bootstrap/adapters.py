@@ -76,6 +76,8 @@ class Adapters:
     identity_queries: IdentityQueries
     identity_housekeeping: IdentityHousekeeping
     identity_units: Callable[[], IdentityMailUnitOfWork]
+    front_end_address: str
+    """Where a payer's browser goes from a provider's page, without a slash at the end."""
     public_address: str
     """Where people reach the server, without a slash at the end."""
     tickets: TicketStore

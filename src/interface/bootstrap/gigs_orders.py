@@ -80,7 +80,7 @@ def orders_area(adapters: Adapters) -> Area:
                 phones=adapters.payer_phones,
                 policies=rules,
                 clock=clock,
-                front_end=adapters.public_address,
+                front_end=adapters.front_end_address,
             ),
             place_order=PlaceOrder(unit_of_work=units, policies=rules, clock=clock, ids=ids),
             review_order=ReviewOrder(unit_of_work=units, reviews=ReviewDesk(clock=clock, ids=ids)),

@@ -324,6 +324,7 @@ async def real_adapters(
         identity_units=gigs_unit,  # whoever becomes a worker gets a profile
         tickets=PostgresTickets(database),
         identity_housekeeping=PostgresIdentityHousekeeping(database),
+        front_end_address=settings.front_end_address,
         public_address=settings.address,
     )
 

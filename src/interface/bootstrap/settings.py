@@ -35,8 +35,9 @@ class Settings:
     previous_secret_key: str = setting("SOKO_PREVIOUS_SECRET_KEY", "", "Still accepted while keys rotate", secret=True)
     host: str = setting("SOKO_HOST", "127.0.0.1", "Address to listen on")
     port: int = setting("SOKO_PORT", 8000, "Port to listen on")
-    public_url: str = setting(
-        "SOKO_PUBLIC_URL", "", "Address that people and providers use, and payers come back to; empty: host and port"
+    public_url: str = setting("SOKO_PUBLIC_URL", "", "Address that people and providers use; empty: host and port")
+    front_end_url: str = setting(
+        "SOKO_FRONT_END_URL", "", "Where payers' browsers come back from a provider's page; empty: SOKO_PUBLIC_URL"
     )
     data_dir: str = setting("SOKO_DATA_DIR", ".data", "Where the embedded database and files on disk are kept")
     allowed_hosts: tuple[str, ...] = setting("ALLOWED_HOSTS", (), "Host names answered; empty: all")
@@ -144,6 +145,11 @@ class Settings:
     def address(self) -> str:
         """The address that people and providers use, without a slash at its end."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def front_end_address(self) -> str:
+        """Where a payer's browser goes from a provider's page, without a slash at its end."""
+        return (self.front_end_url or self.address).rstrip("/")
 
     @property
     def policy_defaults(self) -> Mapping[str, str]:

@@ -24,7 +24,7 @@ async def open_paypal(
             client_id=settings.paypal_client_id,
             client_secret=settings.paypal_client_secret,
             webhook_id=settings.paypal_webhook_id,
-            return_url=settings.address,
+            return_url=settings.front_end_address,
             is_live=settings.is_production,
         )
         return PayPalPaymentGateway(client, paypal, clock)
@@ -49,7 +49,7 @@ async def open_paypal(
         client_id=simulator.settings.client_id,
         client_secret=simulator.settings.client_secret,
         webhook_id=simulator.settings.webhook_id,
-        return_url=settings.address,
+        return_url=settings.front_end_address,
         roots=[simulator.signer.authority.root],
     )
     return PayPalPaymentGateway(client, paypal, clock)

@@ -24,7 +24,7 @@ async def open_stripe(
             secret_key=settings.stripe_secret_key,
             webhook_secret=settings.stripe_webhook_secret,
             previous_webhook_secret=settings.stripe_previous_webhook_secret or None,
-            return_url=settings.address,
+            return_url=settings.front_end_address,
             is_live=settings.is_production,
         )
         return StripePaymentGateway(client, stripe, clock)
@@ -47,6 +47,6 @@ async def open_stripe(
         base_url=server.base_url,
         secret_key=simulator.settings.secret_key,
         webhook_secret=simulator.settings.webhook_secret,
-        return_url=settings.address,
+        return_url=settings.front_end_address,
     )
     return StripePaymentGateway(client, stripe, clock)
