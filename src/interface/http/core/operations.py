@@ -160,7 +160,6 @@ class JobController(Controller):
         """Have a job run now."""
         return RunBody(await run_job(caller, name))
 
-
     @post(
         "/dead-letters/{message_id:uuid}/replay",
         operation_id="replayDeadLetter",
