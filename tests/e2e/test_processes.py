@@ -107,7 +107,9 @@ class Installation:
         return found
 
     def demo(self, market: str = "assignments") -> "subprocess.Popen[str]":
-        return self.start("demo", market, "--admin-username", ADMIN, "--admin-password", PASSWORD, output=subprocess.PIPE)
+        return self.start(
+            "demo", market, "--admin-username", ADMIN, "--admin-password", PASSWORD, output=subprocess.PIPE
+        )
 
 
 @pytest.fixture
