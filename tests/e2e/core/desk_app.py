@@ -21,6 +21,7 @@ from application.core.identity.security import AccessClaims
 from domain.core.kernel.ids import AccountId
 from infrastructure.local.disk_storage import DiskObjectStorage
 from infrastructure.local.mail_catcher import MailCatcher
+from infrastructure.local.realtime import InMemoryRealtime
 from infrastructure.local.trusting_scanner import TrustingScanner
 from infrastructure.postgres.core.audit import PostgresAuditQueries, PostgresAuditTrailChain
 from infrastructure.postgres.core.files import PostgresFileQueries
@@ -187,6 +188,12 @@ async def desk_app(url: str, folder: Path) -> AsyncIterator[DeskApp]:
         notice_queries=PostgresNoticeQueries(database),
         notices_units=units,
         object_storage=DiskObjectStorage(folder),
+        realtime=InMemoryRealtime(),
+        revocations=NothingRevoked(),
+        # nobody opens a socket here
+        codes=None,
+        identity_units=units,
+        tickets=None,
         waiting_mails=PostgresWaitingMails(database),
     )
     wired = cast("Adapters", adapters)

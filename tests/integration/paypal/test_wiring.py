@@ -27,11 +27,9 @@ PRODUCTION = {
 
 
 async def test_in_development_a_payer_pays_at_the_simulator() -> None:
-    async with (
-        AsyncExitStack() as resources,
-        httpx.AsyncClient(trust_env=False, timeout=30.0) as client,
-        paypal_bench() as bench,
-    ):
+    async with AsyncExitStack() as resources, paypal_bench() as bench:
+        # the stand-in uses it until it is closed itself
+        client = await resources.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=30.0))
         settings = Settings(environment="development", public_url="http://127.0.0.1:9")
         gateway = await open_paypal(settings, client=client, clock=SystemClock(), resources=resources)
         assert gateway is not None

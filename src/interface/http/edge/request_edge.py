@@ -268,7 +268,8 @@ def _actor(scope: Any) -> str:
 
 
 def _with_head(allow: bytes) -> bytes:
-    return allow.replace(b"GET", b"GET, HEAD", 1) if b"GET" in allow and b"HEAD" not in allow else allow
+    methods = {*allow.replace(b" ", b"").split(b",")}
+    return b", ".join(sorted(methods | {b"HEAD"} if b"GET" in methods else methods))
 
 
 def _plain(value: bytes) -> str:
