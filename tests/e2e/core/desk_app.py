@@ -18,6 +18,7 @@ from application.core.files.ports import FilePurpose, FilePurposes
 from application.core.files.receive_files import ReceiveFiles, UploadLimits
 from application.core.identity.authenticate import Authenticate, Caller
 from application.core.identity.security import AccessClaims
+from application.core.identity.socket_access import SocketAccess
 from domain.core.kernel.ids import AccountId
 from infrastructure.local.disk_storage import DiskObjectStorage
 from infrastructure.local.mail_catcher import MailCatcher
@@ -39,6 +40,7 @@ from interface.bootstrap.asgi import create_app
 from interface.bootstrap.container import Server
 from interface.bootstrap.core.audit import audit_area
 from interface.bootstrap.core.files import files_area, receive_files_of
+from interface.bootstrap.core.identity import socket_access_of
 from interface.bootstrap.core.notifications import notifications_area
 from interface.http.caller import signed_in
 from interface.http.core.files import FileBody
@@ -99,6 +101,7 @@ class NoteController(Controller):
 class NoteUseCases:
     note_units: Any
     receive_files: ReceiveFiles
+    socket_access: SocketAccess
 
 
 @dataclass(slots=True, kw_only=True)
@@ -199,7 +202,9 @@ async def desk_app(url: str, folder: Path) -> AsyncIterator[DeskApp]:
     wired = cast("Adapters", adapters)
     note = Area(
         name="notes",
-        use_cases=NoteUseCases(note_units=units, receive_files=receive_files_of(wired)),
+        use_cases=NoteUseCases(
+            note_units=units, receive_files=receive_files_of(wired), socket_access=socket_access_of(wired)
+        ),
         controllers=(NoteController,),
         file_purposes=(FilePurpose(name="student", subject=viewers),),
     )
