@@ -1,6 +1,7 @@
 """Make `.venv` from the locks, on a machine that may have nothing but Python: no pip, no venv module, no root.
 
     python3 scripts/bootstrap.py          make .venv ready; costs nothing when it already is
+    python3 scripts/bootstrap.py peers    make .tools/peers ready, what the benchmark compares with; audit, client: alike
     python3 scripts/bootstrap.py lock     resolve requirements/*.in into the locks again
 
 The installer is uv, a single static binary, pinned by hash in requirements/uv.txt and kept in .tools. It is taken from
@@ -38,7 +39,11 @@ LOCKS = {  # each made from its .in file; the one for everything agrees with the
     "requirements/build.txt": "requirements/build.in",
     "requirements/dev.txt": "requirements/dev.in",
     "requirements/uv.txt": "requirements/uv.in",
+    "requirements/audit.txt": "requirements/audit.in",
+    "requirements/client.txt": "requirements/client.in",
+    "requirements/peers.txt": "requirements/peers.in",
 }
+SIDES = ("audit", "client", "peers")  # tools that few need, each in an environment of its own under .tools
 SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 FETCH_SECONDS_MAX = 60
 
@@ -349,13 +354,30 @@ def say(sentence: str) -> None:
     print(f"soko: {sentence}", file=sys.stderr, flush=True)
 
 
-def stamp_of(root: Path) -> str:
-    """Return what `.venv` depends on, as one hash: the lock, our own metadata, the place and the Python."""
+def stamp_of(root: Path, environment: "Environment") -> str:
+    """Return what an environment depends on, as one hash: the lock, our own metadata, the place and the Python."""
     digest = hashlib.sha256()
-    for part in (EVERYTHING_LOCK, "pyproject.toml"):
+    for part in (environment.lock, "pyproject.toml"):
         digest.update((root / part).read_bytes())
     digest.update(f"{root}\n{sys.version_info[:2]}".encode())
     return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment of the checkout."""
+
+    folder: str
+    lock: str
+    has_soko: bool = False
+
+
+EVERYTHING = Environment(".venv", EVERYTHING_LOCK, has_soko=True)
+
+
+def side(name: str) -> Environment:
+    """Return the environment of tools that few need."""
+    return Environment(f".tools/{name}", f"requirements/{name}.txt")
 
 
 def run(command: Sequence[str | Path], root: Path, environment: Mapping[str, str]) -> None:
@@ -365,27 +387,28 @@ def run(command: Sequence[str | Path], root: Path, environment: Mapping[str, str
         raise CannotPrepare(f"this step failed: {' '.join(map(str, command))}")
 
 
-def prepare(root: Path, environment: Mapping[str, str]) -> None:
-    """Make `.venv` match the lock, unless it does. Raises: CannotPrepare."""
-    venv = root / ".venv"
-    stamp, wanted = venv / "soko-stamp", stamp_of(root)
-    if stamp.exists() and stamp.read_text() == wanted:
+def prepare(root: Path, environment: Mapping[str, str], wanted: Environment = EVERYTHING) -> None:
+    """Make an environment match its lock, unless it does. Raises: CannotPrepare."""
+    venv = root / wanted.folder
+    stamp, stamped = venv / "soko-stamp", stamp_of(root, wanted)
+    if stamp.exists() and stamp.read_text() == stamped:
         return
     folder_lock = os.open(root, os.O_RDONLY)  # two makes at once: the second waits, then finds the work done
     try:
         fcntl.flock(folder_lock, fcntl.LOCK_EX)
-        if stamp.exists() and stamp.read_text() == wanted:
+        if stamp.exists() and stamp.read_text() == stamped:
             return
         source = pip_settings(environment, pip_setting_files(environment))
         uv, told = installer(root, source, environment)
         python = venv / "bin" / "python"
         if not is_ours(venv, root):
             run([uv, "venv", "--quiet", "--clear", "--python", str(base_python()), venv], root, told)
-        say("installing the locked packages into .venv")
-        run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(python), EVERYTHING_LOCK], root, told)
-        editable = ["--quiet", "--no-deps", "--no-build-isolation", "--python", str(python), "--editable", "."]
-        run([uv, "pip", "install", *editable], root, told)
-        stamp.write_text(wanted)
+        say(f"installing the locked packages into {wanted.folder}")
+        run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(python), wanted.lock], root, told)
+        if wanted.has_soko:
+            editable = ["--quiet", "--no-deps", "--no-build-isolation", "--python", str(python), "--editable", "."]
+            run([uv, "pip", "install", *editable], root, told)
+        stamp.write_text(stamped)
     finally:
         os.close(folder_lock)
 
@@ -452,8 +475,10 @@ def main(arguments: Sequence[str]) -> int:
             lock(ROOT, os.environ, upgrade="--upgrade" in arguments)
         elif not arguments:
             prepare(ROOT, os.environ)
+        elif len(arguments) == 1 and arguments[0] in SIDES:
+            prepare(ROOT, os.environ, side(arguments[0]))
         else:
-            say("usage: bootstrap.py [lock [--upgrade]]")
+            say(f"usage: bootstrap.py [lock [--upgrade] | {' | '.join(SIDES)}]")
             return 2
     except CannotPrepare as error:
         say(str(error))

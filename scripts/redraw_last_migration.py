@@ -17,10 +17,10 @@ from infrastructure.local.postgres import EmbeddedPostgres
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ROOT / "alembic" / "versions"
 
-RELEASED = "0002"
+RELEASED = "0004"
 """The newest migration that is out of our hands."""
-REVISION = "0003"
-NAME = "Gigs"
+REVISION = "0005"
+NAME = "Second factor and uploads"
 
 
 def main() -> None:

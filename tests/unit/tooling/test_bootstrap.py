@@ -11,6 +11,7 @@ from threading import Thread
 import pytest
 
 from scripts.bootstrap import (
+    EVERYTHING,
     LOCKS,
     CannotPrepare,
     PackageSource,
@@ -241,7 +242,7 @@ def test_an_environment_that_matches_its_stamp_is_left_alone(tmp_path: Path, mon
     (tmp_path / "requirements/dev.txt").write_text("a==1\n")
     (tmp_path / "pyproject.toml").write_text("")
     (tmp_path / ".venv").mkdir()
-    (tmp_path / ".venv/soko-stamp").write_text(stamp_of(tmp_path))
+    (tmp_path / ".venv/soko-stamp").write_text(stamp_of(tmp_path, EVERYTHING))
     monkeypatch.setattr("scripts.bootstrap.subprocess.run", None)  # any program started would fail the test
 
     prepare(tmp_path, {})
@@ -252,16 +253,16 @@ def test_the_stamp_changes_with_what_the_environment_is_made_from(tmp_path: Path
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements/dev.txt").write_text("a==1\n")
     (tmp_path / "pyproject.toml").write_text("")
-    before = stamp_of(tmp_path)
+    before = stamp_of(tmp_path, EVERYTHING)
 
     (tmp_path / changed).write_text("b==2\n")
 
-    assert stamp_of(tmp_path) != before
+    assert stamp_of(tmp_path, EVERYTHING) != before
 
 
 def test_an_unknown_command_is_answered_with_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lokc"]) == 2
-    assert capsys.readouterr().err == "soko: usage: bootstrap.py [lock [--upgrade]]\n"
+    assert capsys.readouterr().err == "soko: usage: bootstrap.py [lock [--upgrade] | audit | client | peers]\n"
 
 
 def test_every_line_of_the_locks_is_pinned_by_hash_and_names_no_host() -> None:
