@@ -16,7 +16,7 @@ from tests.integration.daraja.bench import CALLBACK_SECRET, DarajaBench, daraja_
 from tests.integration.lipana.test_through_the_server import CASES, MOVED
 
 PHONE = "0712345678"
-IMPATIENT = Patience(total_timeout_s=0.5)
+IMPATIENT = Patience(total_timeout_s=1.5)
 ACCEPTED = {"ResultCode": 0, "ResultDesc": "Accepted"}
 NEVER_BOOKED = {
     Fate.SERVER_ERROR,

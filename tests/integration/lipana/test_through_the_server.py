@@ -32,7 +32,7 @@ CASES = (
 
 @pytest.fixture
 async def lipana() -> AsyncIterator[LipanaBench]:
-    async with lipana_bench({"patience": Patience(total_timeout_s=0.5)}) as bench:
+    async with lipana_bench({"patience": Patience(total_timeout_s=1.5)}) as bench:
         yield bench
 
 
