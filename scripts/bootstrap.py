@@ -1,7 +1,7 @@
 """Make `.venv` from the locks, on a machine that may have nothing but Python: no pip, no venv module, no root.
 
     python3 scripts/bootstrap.py          make .venv ready; costs nothing when it already is
-    python3 scripts/bootstrap.py peers    make .tools/peers ready, what the benchmark compares with; audit, client: alike
+    python3 scripts/bootstrap.py peers    make .tools/peers ready, what the benchmark needs; audit, client: alike
     python3 scripts/bootstrap.py lock     resolve requirements/*.in into the locks again
 
 The installer is uv, a single static binary, pinned by hash in requirements/uv.txt and kept in .tools. It is taken from
