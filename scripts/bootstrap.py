@@ -456,13 +456,14 @@ def lock(root: Path, environment: Mapping[str, str], *, upgrade: bool) -> None:
     uv, told = installer(root, PackageSource(index_url=source.index_url, certificates=source.certificates), environment)
     options = ["--universal", "--generate-hashes", "--python-version", ".".join(map(str, PYTHON_MIN))]
     options += ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
-    options += ["--override", "requirements/overrides.txt"]
+    overridden = ["--override", "requirements/overrides.txt"]
     for made, wanted in LOCKS.items():
         say(f"locking {made}")
         parts = ("requirements/runtime.txt", "requirements/build.txt") if made == EVERYTHING_LOCK else ()
         agreeing = [option for part in parts for option in ("--constraint", part)]
         newer = ["--upgrade"] if upgrade else []
-        run([uv, "pip", "compile", "--quiet", *options, *agreeing, *newer, wanted, "-o", made], root, told)
+        ours = [] if Path(made).stem in SIDES else overridden  # a side may want what Soko must not have
+        run([uv, "pip", "compile", "--quiet", *options, *ours, *agreeing, *newer, wanted, "-o", made], root, told)
 
 
 def main(arguments: Sequence[str]) -> int:
