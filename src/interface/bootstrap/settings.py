@@ -1,7 +1,8 @@
 """Every setting of the server: its name in the environment, its type, its default, and what it is for.
 
 `.env.example` lists the same names; a test holds the two together. Business settings that an administrator changes at
-run time are policies, not settings.
+run time are policies, not settings. A secret may also stand in a file: `SECRET_KEY_FILE` names one for `SECRET_KEY`,
+and so for every other setting that is declared as secret.
 """
 
 import os
@@ -14,6 +15,8 @@ from domain.core.files.policies import EXTENSIONS, FILE_SIZE_MAX
 from domain.core.kernel.policies import Policy, PolicyValueRefused
 
 PORT_MAX = 65535
+SECRET_FILE_BYTES_MAX = 65536
+"""More than any key or address; less than what a wrong path, such as a device or a log, would give."""
 PAYPAL_LIVE = "https://api-m.paypal.com"
 DARAJA_LIVE = "https://api.safaricom.co.ke"
 
@@ -166,7 +169,11 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     found: dict[str, Any] = {}
     wrong: list[str] = []
     for each in fields(Settings):
-        text = values.get(each.metadata["env"])
+        try:
+            text = _written(each.metadata["env"], values, is_secret=each.metadata["secret"])
+        except SettingsRefused as error:
+            wrong.append(str(error))
+            continue
         if text is None:
             continue
         try:
@@ -181,6 +188,30 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     if wrong:
         raise SettingsRefused("\n".join(wrong))
     return settings
+
+
+def _written(env: str, values: Mapping[str, str], *, is_secret: bool) -> str | None:
+    """Return the text of a setting, a secret's perhaps from the file that is named for it. Raises SettingsRefused."""
+    by_file = f"{env}_FILE"
+    path = values.get(by_file, "") if is_secret else ""
+    if not path:
+        return values.get(env)
+    if values.get(env):
+        raise SettingsRefused(f"{env}, {by_file}: set one of the two, not both")
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(SECRET_FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise SettingsRefused(f"{by_file}: {path} cannot be read: {error.strerror}") from error
+    if len(content) > SECRET_FILE_BYTES_MAX:
+        raise SettingsRefused(f"{by_file}: {path} is longer than {SECRET_FILE_BYTES_MAX} bytes, so it is no secret")
+    try:
+        text = content.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise SettingsRefused(f"{by_file}: {path} is not text in UTF-8") from error
+    if not text:
+        raise SettingsRefused(f"{by_file}: {path} is empty")
+    return text
 
 
 def _read(default: object, text: str) -> object:

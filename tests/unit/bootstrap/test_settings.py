@@ -1,9 +1,12 @@
-"""Settings that give business settings their defaults."""
+"""Settings: defaults of business settings, values that stop the start, and secrets that stand in files."""
+
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
 from domain.core.files.policies import EXTENSIONS, FILE_SIZE_MAX
-from interface.bootstrap.settings import SettingsRefused, read_settings
+from interface.bootstrap.settings import Settings, SettingsRefused, read_settings
 
 
 def test_without_settings_the_policies_keep_their_own_defaults() -> None:
@@ -73,3 +76,56 @@ def test_cards_are_simulated_outside_production_unless_switched_off_and_never_in
     assert str(refused.value) == "SOKO_SIMULATED_CARDS: the simulator is refused in production"
     with pytest.raises(SettingsRefused):
         read_settings({"SOKO_SIMULATED_CARDS": "perhaps"})
+
+
+def test_a_secret_may_stand_in_a_file_without_the_end_of_its_line(tmp_path: Path) -> None:
+    kept = tmp_path / "secret_key"
+    kept.write_bytes(b" a key of a test with spaces about it \r\n")
+    assert read_settings({"SECRET_KEY_FILE": str(kept)}).secret_key == " a key of a test with spaces about it "
+    assert read_settings({"SECRET_KEY_FILE": str(kept), "SECRET_KEY": ""}).secret_key.endswith("about it ")
+    assert read_settings({"SECRET_KEY_FILE": "", "SECRET_KEY": "typed"}).secret_key == "typed"
+
+
+def outcome(environment: dict[str, str]) -> Settings | str:
+    try:
+        return read_settings(environment)
+    except SettingsRefused as refused:
+        return str(refused)
+
+
+def test_every_secret_may_stand_in_a_file_and_nothing_else_may(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("postgresql://from-a-file\n")
+    for each in fields(Settings):
+        env = each.metadata["env"]
+        typed = {env: "postgresql://from-a-file"} if each.metadata["secret"] else {}
+        assert outcome({f"{env}_FILE": str(kept)}) == outcome(typed)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "SECRET_KEY_FILE: {path} cannot be read: No such file or directory"),
+        (b"\n", "SECRET_KEY_FILE: {path} is empty"),
+        (b"\xff\xfe", "SECRET_KEY_FILE: {path} is not text in UTF-8"),
+        (b"k" * 65537, "SECRET_KEY_FILE: {path} is longer than 65536 bytes, so it is no secret"),
+    ],
+)
+def test_a_file_that_holds_no_secret_stops_the_start(tmp_path: Path, content: bytes | None, told: str) -> None:
+    path = tmp_path / "secret_key"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SettingsRefused) as refused:
+        read_settings({"SECRET_KEY_FILE": str(path)})
+    assert str(refused.value) == told.format(path=path)
+
+
+def test_a_secret_that_is_given_twice_is_refused_and_not_told(tmp_path: Path) -> None:
+    kept = tmp_path / "secret_key"
+    kept.write_text("one of the two")
+    with pytest.raises(SettingsRefused) as refused:
+        read_settings({"SECRET_KEY_FILE": str(kept), "SECRET_KEY": "the other", "SOKO_PORT": "abc"})
+    assert str(refused.value).splitlines() == [
+        "SECRET_KEY, SECRET_KEY_FILE: set one of the two, not both",
+        "SOKO_PORT: 'abc' is not a whole number",
+    ]

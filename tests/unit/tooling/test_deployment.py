@@ -16,7 +16,9 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == "soko"}
-SETTINGS = {each.metadata["env"] for each in fields(Settings)}
+SETTINGS = {each.metadata["env"] for each in fields(Settings)} | {
+    f"{each.metadata['env']}_FILE" for each in fields(Settings) if each.metadata["secret"]
+}
 NOT_SETTINGS = {"PATH", "PYTHONUNBUFFERED", "PIP_NO_CACHE_DIR", "PIP_DISABLE_PIP_VERSION_CHECK"}
 
 

@@ -28,6 +28,11 @@ def test_the_example_says_what_each_setting_is_for() -> None:
         assert re.search(rf"^# {re.escape(each.metadata['about'])}.*\n#{each.metadata['env']}=", EXAMPLE, re.MULTILINE)
 
 
+def test_the_example_marks_what_may_stand_in_a_file() -> None:
+    marked = re.findall(r"\[secret\]\n#([A-Z_]+)=", EXAMPLE)
+    assert marked == [each.metadata["env"] for each in fields(Settings) if each.metadata["secret"]]
+
+
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:`|^)make ([a-z]+)", README, re.MULTILINE))))
 def test_every_target_of_make_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
