@@ -88,6 +88,9 @@ class DiskObjectStorage:
             # Not awaited: a generator that is thrown away must not wait, and the thread may be reading still.
             asyncio.get_running_loop().run_in_executor(None, download.close)
 
+    async def adopt(self, source: str, key: str, *, size_max: int) -> StoredBytes:
+        return await self.put(key, self.open(source), size_max=size_max)
+
     async def delete(self, key: str) -> None:
         path = self._path(key)
         if path is not None:

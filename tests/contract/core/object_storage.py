@@ -209,6 +209,30 @@ class ObjectStorageContract:
         assert source.bytes_read == 0
         assert await keys_of(storage) == ["neighbour"]
 
+    async def test_what_is_adopted_is_described_and_kept_whatever_becomes_of_its_source(
+        self, storage: ObjectStorage
+    ) -> None:
+        await storage.put("pending/one", in_chunks(b"%PDF-1.7\nbody"), size_max=100)
+        adopted = await storage.adopt("pending/one", KEY, size_max=13)
+        assert adopted == StoredBytes(13, hashlib.sha256(b"%PDF-1.7\nbody").digest(), "application/pdf")
+        await storage.put("pending/one", in_chunks(b"swapped after"), size_max=100)
+        assert await content_of(storage, KEY) == b"%PDF-1.7\nbody"
+        await storage.delete("pending/one")
+        assert await content_of(storage, KEY) == b"%PDF-1.7\nbody"
+
+    async def test_what_is_not_there_or_too_large_is_not_adopted(self, storage: ObjectStorage) -> None:
+        await storage.put("pending/one", in_chunks(b"0123456789"), size_max=100)
+        with pytest.raises(NotFound):
+            await storage.adopt("pending/two", KEY, size_max=100)
+        with pytest.raises(FileTooLarge):
+            await storage.adopt("pending/one", KEY, size_max=9)
+        for hostile in HOSTILE_KEYS[:8]:
+            with pytest.raises(NotFound):
+                await storage.adopt(hostile, KEY, size_max=100)
+            with pytest.raises(ValueError, match="not a storage key"):
+                await storage.adopt("pending/one", hostile, size_max=100)
+        assert await keys_of(storage) == ["pending/one"]
+
     async def test_files_put_at_the_same_time_do_not_mix(self, storage: ObjectStorage) -> None:
         async def put(number: int) -> StoredBytes:
             return await storage.put(f"p/{number}", in_chunks(*[bytes([number]) * 40_000] * 20), size_max=MIB)

@@ -41,6 +41,9 @@ class InMemoryObjectStorage:
         for at in range(start, len(content), CHUNK_BYTES):
             yield content[at : at + CHUNK_BYTES]
 
+    async def adopt(self, source: str, key: str, *, size_max: int) -> StoredBytes:
+        return await self.put(key, self.open(source), size_max=size_max)
+
     async def delete(self, key: str) -> None:
         self._objects.pop(key, None)
 

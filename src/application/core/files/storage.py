@@ -34,7 +34,9 @@ class ObjectStorage(Protocol):
     - a key is readable only after `put` has returned, and then whole, also after a crash;
     - keys cannot leave the store, whatever they contain: for what `is_key` refuses, `put` raises ValueError and nothing
       is ever there;
-    - `delete` of what is not there is no error; `open` of what is not there raises NotFound.
+    - `delete` of what is not there is no error; `open` of what is not there raises NotFound;
+    - `adopt` describes the bytes that stand under the new key: whatever is done to the old one meanwhile or after,
+      the new one keeps what was described. What is refused leaves nothing under the new key.
     """
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, size_max: int) -> StoredBytes:
@@ -43,6 +45,10 @@ class ObjectStorage(Protocol):
 
     def open(self, key: str, *, start: int = 0) -> AsyncIterator[bytes]:
         """Yield the bytes of a file from `start`, in chunks of at most 64 KiB. Raises NotFound."""
+        ...
+
+    async def adopt(self, source: str, key: str, *, size_max: int) -> StoredBytes:
+        """Copy what a client stored under `source` to a key of ours. Raises NotFound, FileTooLarge, EmptyFile."""
         ...
 
     async def delete(self, key: str) -> None:
