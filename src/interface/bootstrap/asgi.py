@@ -1,9 +1,11 @@
 """The ASGI application, and the edge around it."""
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Iterable, Mapping
 
 from litestar import Litestar
 from litestar.di import Provide
+from litestar.handlers import BaseRouteHandler
 from litestar.types import ControllerRouterHandler
 
 from interface.bootstrap.container import Server
@@ -24,7 +26,17 @@ from interface.http.wire import page_from
 
 def create_app(server: Server, *, http_meter: HttpMeter | None = None, address: str = "/") -> Litestar:
     """Return the application over what `build` wired; `address` is where the API document says it is."""
-    controllers: list[ControllerRouterHandler] = [one for area in server.areas for one in area.controllers]
+    use_cases = {name: constant(use_case) for name, use_case in server.named_use_cases()}
+    controllers: list[ControllerRouterHandler] = []
+    asked_by_handlers: dict[str, Provide] = {}
+    for one in (one for area in server.areas for one in area.controllers):
+        # Litestar compares each dependency of a handler with each other: everything for everybody is half of a start
+        asked = _asked_by(one, use_cases)
+        if isinstance(one, type):
+            controllers.append(type(one.__name__, (one,), {"dependencies": asked}))
+        else:
+            controllers.append(one)
+            asked_by_handlers |= asked
     document = ApiDocument(lambda: api_document(app, server=address))
     app = Litestar(
         route_handlers=[*controllers, DocumentationController],
@@ -34,7 +46,7 @@ def create_app(server: Server, *, http_meter: HttpMeter | None = None, address: 
             "http_meter": constant(http_meter or HttpMeter()),
             "maybe_caller": Provide(maybe_caller_from, sync_to_thread=False),
             "page": Provide(page_from, sync_to_thread=False),
-            **{name: constant(use_case) for name, use_case in server.named_use_cases()},
+            **asked_by_handlers,
         },
         exception_handlers=EXCEPTION_HANDLERS,
         middleware=[Direct],
@@ -44,6 +56,14 @@ def create_app(server: Server, *, http_meter: HttpMeter | None = None, address: 
     )
     app.state[AUTHENTICATE] = server.authenticate
     return app
+
+
+def _asked_by(one: ControllerRouterHandler, offered: Mapping[str, Provide]) -> dict[str, Provide]:
+    """Return what the handlers of a controller, or a single handler, name as arguments."""
+    members = [one] if isinstance(one, BaseRouteHandler) else [member for _, member in inspect.getmembers(one)]
+    handlers = [member for member in members if isinstance(member, BaseRouteHandler)]
+    names = {name for handler in handlers for name in inspect.signature(handler.fn).parameters}
+    return {name: provide for name, provide in offered.items() if name in names}
 
 
 def create_edge(

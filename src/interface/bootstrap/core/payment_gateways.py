@@ -1,10 +1,12 @@
 """Which payment gateways a server has: those that are configured, and simulators that speak like the others."""
 
 import secrets
+import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 
 import httpx
 
@@ -56,11 +58,17 @@ class BoundGateways:
         return found
 
 
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Whom this process believes; read once, for reading them takes longer than the rest of opening a gateway."""
+    return httpx.create_ssl_context()
+
+
 async def open_gateways(
     settings: Settings, *, clock: Clock, resources: AsyncExitStack
 ) -> tuple[BoundGateways, PaymentSimulator | None]:
     """Open the gateways, and what directs those that are simulated; all are closed with `resources`."""
-    client = await resources.enter_async_context(httpx.AsyncClient())
+    client = await resources.enter_async_context(httpx.AsyncClient(verify=_certificates()))
     simulated: dict[str, PaymentSimulator] = {}
     daraja = await open_daraja(settings, client=client, clock=clock, resources=resources)
     by_method: dict[str, PaymentGateway] = {}
