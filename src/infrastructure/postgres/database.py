@@ -128,6 +128,8 @@ class Database:
         self._idle: list[Taken] = []
         self.borrowed = 0
         """How many connections are lent now."""
+        self.waiting = 0
+        """How many wait for one."""
         self.messages_written = asyncio.Event()
         """Set whenever a transaction of this process has committed outbox messages; the relay clears it."""
         self.publish: Callable[[Collection[str]], None] = _to_nobody
@@ -144,8 +146,12 @@ class Database:
     async def take(self) -> Taken:
         """Take a connection that is open as far as anybody knows. Raises TimeoutError and what the driver raises."""
         if self._free.locked():
-            async with asyncio.timeout(POOL_WAIT_S):
-                await self._free.acquire()
+            self.waiting += 1
+            try:
+                async with asyncio.timeout(POOL_WAIT_S):
+                    await self._free.acquire()
+            finally:
+                self.waiting -= 1
         else:
             await self._free.acquire()
         self.borrowed += 1

@@ -27,6 +27,7 @@ from application.core.notifications.deliver_mails import MailAddresses, WaitingM
 from application.core.notifications.mailer import Mailer
 from application.core.notifications.ports import NoticesUnitOfWork
 from application.core.notifications.queries import NoticeQueries
+from application.core.operations.figures import Figures
 from application.core.operations.health import HealthCheck, Vitals
 from application.core.operations.ports import Housekeeping, OperationsQueries, OperationsUnitOfWork
 from application.core.payments.ports import (
@@ -117,6 +118,8 @@ class Adapters:
     notice_queries: NoticeQueries
     notices_units: Callable[[], NoticesUnitOfWork]
     waiting_mails: WaitingMails
+    figures: Figures = field(default_factory=Figures)
+    """What this process counts of itself."""
     health_checks: tuple[HealthCheck, ...]
     receipts: Receipts
     vitals: Vitals

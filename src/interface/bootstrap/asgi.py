@@ -21,10 +21,11 @@ from interface.http.edge.options import Options
 from interface.http.edge.request_edge import RequestEdge
 from interface.http.edge.wire_types import App
 from interface.http.errors import EXCEPTION_HANDLERS
+from interface.http.metrics import MetricsPage
 from interface.http.wire import page_from
 
 
-def create_app(server: Server, *, http_meter: HttpMeter | None = None, address: str = "/") -> Litestar:
+def create_app(server: Server, *, metrics: MetricsPage | None = None, address: str = "/") -> Litestar:
     """Return the application over what `build` wired; `address` is where the API document says it is."""
     use_cases = {name: constant(use_case) for name, use_case in server.named_use_cases()}
     controllers: list[ControllerRouterHandler] = []
@@ -43,7 +44,7 @@ def create_app(server: Server, *, http_meter: HttpMeter | None = None, address: 
         dependencies={
             "api_document": constant(document),
             "caller": Provide(caller_from, sync_to_thread=False),
-            "http_meter": constant(http_meter or HttpMeter()),
+            "metrics_page": constant(metrics or MetricsPage(server.adapters.figures, server.adapters.vitals)),
             "maybe_caller": Provide(maybe_caller_from, sync_to_thread=False),
             "page": Provide(page_from, sync_to_thread=False),
             **asked_by_handlers,
@@ -74,13 +75,13 @@ def create_edge(
     trusted_proxies: Iterable[str] = (),
     allowed_hosts: Iterable[str] = (),
     allowed_origins: Iterable[str] = (),
+    metrics: MetricsPage | None = None,
 ) -> App:
     """Return what is served: the application behind everything that holds for every request.
 
     From outside in: trace, log, headers and addresses; front ends; bodies; keys; the application.
     """
-    meter = HttpMeter()
-    app: App = Options(create_app(server, http_meter=meter, address=address))
+    app: App = Options(create_app(server, metrics=metrics, address=address))
     app = Idempotency(
         app,
         receipts=server.adapters.receipts,
@@ -92,7 +93,7 @@ def create_edge(
     return RequestEdge(
         app,
         ids=server.adapters.ids,
-        meter=meter,
+        meter=HttpMeter(server.adapters.figures),
         trusted_proxies=trusted_proxies,
         allowed_hosts=allowed_hosts,
         is_https=is_production,

@@ -76,6 +76,7 @@ from interface.bootstrap.demo_people import DemoPerson, seed_people
 from interface.bootstrap.serving import Serving, bind, leave_alone_what_stays, stopping_on_signals
 from interface.bootstrap.settings import Settings, SettingsRefused
 from interface.http.edge.wire_types import App
+from interface.http.metrics import MetricsPage
 
 ROOT = Path(__file__).resolve().parents[3]
 MIGRATIONS = ROOT / "alembic"
@@ -111,6 +112,17 @@ class Runtime:
             trusted_proxies=settings.trusted_proxies,
             allowed_hosts=settings.allowed_hosts,
             allowed_origins=settings.cors_allowed_origins,
+            metrics=self.metrics(),
+        )
+
+    def metrics(self) -> MetricsPage:
+        """Return the page of figures: open where nobody is a stranger, else for who has the token."""
+        return MetricsPage(
+            self.adapters.figures,
+            self.adapters.vitals,
+            pool=self.database,
+            token=self.settings.metrics_token,
+            is_open=not self.settings.is_production,
         )
 
     def loops(self, *, worker: bool, scheduler: bool, api: bool = False) -> tuple[Loop, ...]:

@@ -15,6 +15,7 @@ from domain.core.files.policies import EXTENSIONS, FILE_SIZE_MAX
 from domain.core.kernel.policies import Policy, PolicyValueRefused
 
 PORT_MAX = 65535
+SECRET_CHARACTERS_MIN = 32
 SECRET_FILE_BYTES_MAX = 65536
 """More than any key or address; less than what a wrong path, such as a device or a log, would give."""
 PAYPAL_LIVE = "https://api-m.paypal.com"
@@ -41,6 +42,9 @@ class Settings:
     public_url: str = setting("SOKO_PUBLIC_URL", "", "Address that people and providers use; empty: host and port")
     front_end_url: str = setting(
         "SOKO_FRONT_END_URL", "", "Where payers' browsers come back from a provider's page; empty: SOKO_PUBLIC_URL"
+    )
+    backup_key: str = setting(
+        "SOKO_BACKUP_KEY", "", "Encrypts backups; 32 random characters or more; empty: they are plain", secret=True
     )
     data_dir: str = setting("SOKO_DATA_DIR", ".data", "Where the embedded database and files on disk are kept")
     allowed_hosts: tuple[str, ...] = setting("ALLOWED_HOSTS", (), "Host names answered; empty: all")
@@ -128,6 +132,15 @@ class Settings:
     )
     jwt_algorithm: str = setting("SOKO_JWT_ALGORITHM", "HS256", "HS256 or EdDSA")
     log_format: str = setting("SOKO_LOG_FORMAT", "auto", "json, console or auto (console on a terminal)")
+    metrics_token: str = setting(
+        "SOKO_METRICS_TOKEN", "", "Who sends it may read /metrics; empty: nobody in production", secret=True
+    )
+    worker_port: int = setting(
+        "SOKO_WORKER_PORT", 0, "Where `soko worker` and `soko scheduler` show health and /metrics; 0: nowhere"
+    )
+    traces_url: str = setting(
+        "SOKO_TRACES_URL", "", "OTLP/HTTP address of a collector, such as http://127.0.0.1:4318/v1/traces; empty: off"
+    )
 
     @property
     def is_production(self) -> bool:
@@ -244,6 +257,8 @@ def _unusable(settings: Settings) -> list[str]:
         wrong.append("PAYPAL_CLIENT_ID, PAYPAL_CLIENT_SECRET, PAYPAL_WEBHOOK_ID: set all of them or none")
     if any(paypal) and settings.is_production is not (settings.paypal_base_url.rstrip("/") == PAYPAL_LIVE):
         wrong.append(f"PAYPAL_BASE_URL: must be {PAYPAL_LIVE} in production, and nowhere else")
+    if 0 < len(settings.backup_key) < SECRET_CHARACTERS_MIN:
+        wrong.append(f"SOKO_BACKUP_KEY: set {SECRET_CHARACTERS_MIN} random characters or more, or none")
     if settings.simulated_cards not in {"auto", "yes", "no"}:
         wrong.append("SOKO_SIMULATED_CARDS: must be yes, no or auto")
     for each in fields(Settings):

@@ -71,6 +71,9 @@ DETAIL_BY_STATUS: Mapping[int, str] = {
 DOCUMENTATION_PATH = "/api/docs"
 PROBLEM_JSON = "application/problem+json"
 
+REFUSAL_CODE = "soko_refusal_code"
+"""Where the scope of a request says what was refused, for whoever counts."""
+
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 _QUOTING = ("Invalid enum value", "Invalid value")
 """How those of the schema's messages begin that repeat what was sent."""
@@ -151,14 +154,20 @@ def answer_to(error: DomainError) -> tuple[int, dict[str, object], dict[str, str
     return status, document(status, error.code, sentence_of(error), errors=errors, extra=error.extra), headers
 
 
-def refuse(_: Request[Any, Any, Any], error: DomainError) -> Response[Any]:
+def refuse(request: Request[Any, Any, Any], error: DomainError) -> Response[Any]:
     """Answer a refusal of the domain."""
+    _note(request, error.code)
     status, body, headers = answer_to(error)
     return Response(body, status_code=status, media_type=PROBLEM_JSON, headers=headers)
 
 
-def refuse_input(_: Request[Any, Any, Any], error: ValidationException) -> Response[Any]:
+def _note(request: Request[Any, Any, Any], code: str) -> None:
+    request.scope[REFUSAL_CODE] = code  # type: ignore[literal-required]  # ASGI lets everybody add keys
+
+
+def refuse_input(request: Request[Any, Any, Any], error: ValidationException) -> Response[Any]:
     """Answer input that does not fit its schema: 422 with each field, and nothing of the input echoed."""
+    _note(request, "kernel.invalid")
     found = error.extra if isinstance(error.extra, list) else []
     errors = [
         field_error(_place(item), str(item.get("message", "is not valid"))) for item in found if isinstance(item, dict)
@@ -187,14 +196,16 @@ def refuse_http(request: Request[Any, Any, Any], error: HTTPException) -> Respon
     status = error.status_code if error.status_code in DETAIL_BY_STATUS else 400 if error.status_code < 500 else 500
     if status == 500:
         return fail(request, error)
+    _note(request, CODE_BY_STATUS[status])
     kept = {name: value for name, value in (error.headers or {}).items() if name.lower() in {"allow", "retry-after"}}
     if status == 401:
         kept["WWW-Authenticate"] = "Bearer"
     return problem(status, CODE_BY_STATUS[status], DETAIL_BY_STATUS[status], headers=kept)
 
 
-def fail(_: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+def fail(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Answer a mistake of ours: logged with its trace, told without any of it."""
+    _note(request, CODE_BY_STATUS[500])
     _log.error("request_failed", exc_info=error)
     return problem(500, CODE_BY_STATUS[500], DETAIL_BY_STATUS[500])
 

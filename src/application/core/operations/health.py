@@ -66,14 +66,34 @@ class ReadHealth:
 class VitalSigns:
     """Figures for monitoring, taken at one moment. Ages in seconds."""
 
-    connections_borrowed: int
-    connections_max: int
     outbox_waiting: int
     outbox_dead: int
     outbox_oldest_s: float
     job_lag_s: Mapping[str, float]
+    job_failures: Mapping[str, int]
+    """Tries of the latest run that failed; none once it has ended well."""
+    job_succeeded_s: Mapping[str, float]
+    """How long ago a run ended well; a job that has none, or none that is kept, is not in it."""
     last_job_started_s: float | None
     """None when no job ever ran."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndecidedPayments:
+    """Payments of one gateway of which nobody knows yet how they ended."""
+
+    gateway: str
+    count: int
+    oldest_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentSigns:
+    """Figures about money that waits for somebody; each count stops at 10,000."""
+
+    undecided: Sequence[UndecidedPayments]
+    cases_open: int
+    ledger_alarms_open: int
 
 
 @runtime_checkable  # the framework looks at what it hands to a controller
@@ -82,4 +102,8 @@ class Vitals(Protocol):
 
     async def read(self) -> VitalSigns:
         """Return the figures. Raises Unavailable."""
+        ...
+
+    async def payments(self) -> PaymentSigns:
+        """Return the figures about money. Raises Unavailable."""
         ...

@@ -14,8 +14,8 @@ from domain.core.operations.schedule import JobNotFound, Schedule
 class JobRequests(Protocol):
     """Runs that a person asks for."""
 
-    def request(self, run_id: UUID, job: str, *, due_at: datetime, by: AccountId) -> None:
-        """Write down a run that is due at once."""
+    def request(self, run_id: UUID, job: str, *, due_at: datetime, by: AccountId | None) -> None:
+        """Write down a run that is due at once; nobody asks for it by name from the command line."""
         ...
 
 
@@ -57,6 +57,7 @@ class JobState:
     failures: int = 0
     waiting_since: datetime | None = None
     """When the oldest run that is not finished was due."""
+    last_succeeded_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

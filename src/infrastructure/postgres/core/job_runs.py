@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Integer, bindparam, insert, null, text, update
 
 from application.core.kernel.ports import Clock, DeadMessage, IdSource
+from application.core.kernel.request_context import current_request
 from application.core.operations.ports import JobState, PolicyRow
 from domain.core.kernel.errors import DomainError
 from domain.core.kernel.ids import AccountId
@@ -49,7 +50,7 @@ _TAKE = Statement(
         " AND NOT EXISTS (SELECT FROM job_runs AS o WHERE o.job = r.job AND o.finished_at IS NULL"
         " AND o.leased_until > :now AND o.id <> r.id)"
         " ORDER BY r.due_at LIMIT 1 FOR UPDATE SKIP LOCKED)"
-        " RETURNING id, job, failures"
+        " RETURNING id, job, failures, trace_id"
     ).bindparams(
         bindparam("leased_until", type_=INSTANT), bindparam("now", type_=INSTANT), bindparam("jobs", type_=ARRAY(TEXT))
     )
@@ -80,7 +81,7 @@ _FAIL = Statement(
     )
 )
 _REQUEST = Statement(
-    insert(job_runs).values({name: bindparam(name) for name in ("id", "job", "due_at", "requested_by")})
+    insert(job_runs).values({name: bindparam(name) for name in ("id", "job", "due_at", "requested_by", "trace_id")})
 )
 _STATES = Statement(
     text(
@@ -88,7 +89,9 @@ _STATES = Statement(
         " UNION ALL SELECT (SELECT min(r.job) FROM job_runs AS r WHERE r.job > n.job) FROM names AS n"
         " WHERE n.job IS NOT NULL)"
         " SELECT n.job, last.started_at, last.finished_at, last.handled, last.last_error, last.failures,"
-        " (SELECT min(o.due_at) FROM job_runs AS o WHERE o.job = n.job AND o.finished_at IS NULL) AS waiting_since"
+        " (SELECT min(o.due_at) FROM job_runs AS o WHERE o.job = n.job AND o.finished_at IS NULL) AS waiting_since,"
+        " (SELECT s.finished_at FROM job_runs AS s WHERE s.job = n.job AND s.handled IS NOT NULL"
+        " ORDER BY s.due_at DESC LIMIT 1) AS succeeded_at"
         " FROM names AS n CROSS JOIN LATERAL (SELECT * FROM job_runs AS r WHERE r.job = n.job"
         " ORDER BY (r.started_at IS NULL), r.due_at DESC LIMIT 1) AS last"
         " WHERE n.job IS NOT NULL LIMIT :rows_max"
@@ -111,6 +114,8 @@ class Run:
     id: UUID
     job: str
     failures: int
+    trace_id: str | None
+    """Of who asked for it."""
 
 
 class PostgresJobRuns:
@@ -134,7 +139,7 @@ class PostgresJobRuns:
         now = self._clock.now()
         async with self._database.connection() as connection:
             row = await _TAKE.fetch_row(connection, now=now, leased_until=now + LEASE, jobs=list(jobs))
-        return None if row is None else Run(row["id"], row["job"], row["failures"])
+        return None if row is None else Run(**row)
 
     async def renew(self, run: Run) -> None:
         """Push the end of the lease away, because the run goes on."""
@@ -177,6 +182,7 @@ class PostgresOperationsQueries:
                 last_error=row["last_error"],
                 failures=row["failures"],
                 waiting_since=row["waiting_since"],
+                last_succeeded_at=row["succeeded_at"],
             )
             for row in rows
         }
@@ -201,8 +207,9 @@ class PostgresJobRequests:
         self._requested: list[dict[str, object]] = []
         uow.attach(self)
 
-    def request(self, run_id: UUID, job: str, *, due_at: datetime, by: AccountId) -> None:
-        self._requested.append({"id": run_id, "job": job, "due_at": due_at, "requested_by": by})
+    def request(self, run_id: UUID, job: str, *, due_at: datetime, by: AccountId | None) -> None:
+        trace_id = current_request().trace_id
+        self._requested.append({"id": run_id, "job": job, "due_at": due_at, "requested_by": by, "trace_id": trace_id})
 
     def stage(self, batch: WriteBatch) -> None:
         for row in self._requested:

@@ -19,6 +19,7 @@ outbox_messages = Table(
     Column("last_error", TEXT),
     Column("done_at", INSTANT),
     Column("dead_at", INSTANT),  # given up; an operator replays it
+    Column("span_id", TEXT),  # of what wrote it, where traces are sent
     UniqueConstraint("event_id", "subscriber", name="uq_outbox_messages_event_subscriber"),
     Index("ix_outbox_messages_due", "due_at", "id", postgresql_where="done_at IS NULL AND dead_at IS NULL"),
     Index("ix_outbox_messages_done", "done_at", postgresql_where="done_at IS NOT NULL"),
@@ -102,6 +103,7 @@ job_runs = Table(
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("last_error", TEXT),
     Column("requested_by", UUID),
+    Column("trace_id", TEXT),  # of who asked for it; a planned run has its own
     UniqueConstraint("job", "due_at", name="uq_job_runs_job_due"),
     Index("ix_job_runs_open", "due_at", postgresql_where="finished_at IS NULL"),
     CheckConstraint("handled IS NULL OR handled >= 0", name="handled"),

@@ -67,6 +67,31 @@ ledger_seals = Table(
     UniqueConstraint("transfer_id", name="uq_ledger_seals_transfer"),
 )
 
+ledger_alarms = Table(
+    "ledger_alarms",
+    metadata,
+    uuid_key(),
+    Column("breach", TEXT, nullable=False),
+    Column("name", TEXT, nullable=False),
+    Column("owner_id", UUID),
+    Column("detail", TEXT, nullable=False),
+    Column("found_at", INSTANT, nullable=False),
+    Column("closed_at", INSTANT),
+    Column("closed_by", UUID),
+    Column("reason", TEXT),
+    Index(
+        "uq_ledger_alarms_open",
+        "breach",
+        "name",
+        "owner_id",
+        unique=True,
+        postgresql_where="closed_at IS NULL",
+        postgresql_nulls_not_distinct=True,
+    ),
+    Index("ix_ledger_alarms_owner", "owner_id", postgresql_where="closed_at IS NULL"),
+)
+"""What a proof found broken; while one is open its owner is paid out nothing."""
+
 earnings_holds = Table(
     "earnings_holds",
     metadata,

@@ -1,12 +1,14 @@
 """Health and figures, for the machines that watch the server."""
 
-from litestar import Controller, Response, get
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import Controller, Request, Response, get
 from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 from msgspec import Struct
 
-from application.core.operations.health import CheckResult, ReadHealth, Vitals
-from domain.core.kernel.errors import Unavailable
-from interface.http.edge.meter import HttpMeter
+from application.core.operations.health import CheckResult, ReadHealth
+from interface.http.metrics import CONTENT_TYPE, MetricsPage
 from interface.http.wired import Wired
 
 
@@ -38,6 +40,18 @@ class ReadyBody(Struct, frozen=True):
     status: str
     checks: list[CheckBody]
 
+    @classmethod
+    def of(cls, results: Sequence[CheckResult]) -> "ReadyBody":
+        """Sum up what was looked at."""
+        is_down = any(each.is_needed and not each.is_ok for each in results)
+        status = "down" if is_down else "ok" if all(each.is_ok for each in results) else "degraded"
+        return cls(status, [CheckBody.of(each) for each in results])
+
+    @property
+    def http_status(self) -> int:
+        """What probes go by."""
+        return HTTP_503_SERVICE_UNAVAILABLE if self.status == "down" else HTTP_200_OK
+
 
 class HealthController(Controller):
     tags = ("health",)
@@ -55,17 +69,16 @@ class HealthController(Controller):
     )
     async def ready(self, read_health: Wired[ReadHealth]) -> Response[ReadyBody]:
         """Tell whether everything is there that is needed to serve."""
-        results = await read_health()
-        is_down = any(each.is_needed and not each.is_ok for each in results)
-        status = "down" if is_down else "ok" if all(each.is_ok for each in results) else "degraded"
-        checks = [CheckBody.of(each) for each in results]
-        return Response(ReadyBody(status, checks), status_code=HTTP_503_SERVICE_UNAVAILABLE if is_down else HTTP_200_OK)
+        body = ReadyBody.of(await read_health())
+        return Response(body, status_code=body.http_status)
 
-    @get("/metrics", operation_id="readMetrics", status_code=HTTP_200_OK, media_type=HttpMeter.content_type)
-    async def metrics(self, vitals: Wired[Vitals], http_meter: Wired[HttpMeter]) -> bytes:
-        """Show the figures for Prometheus."""
-        try:
-            http_meter.show(await vitals.read())
-        except Unavailable:
-            http_meter.show(None)
-        return http_meter.text()
+    @get(
+        "/metrics",
+        operation_id="readMetrics",
+        refuses=("kernel.not_found", "kernel.not_signed_in"),
+        status_code=HTTP_200_OK,
+        media_type=CONTENT_TYPE,
+    )
+    async def metrics(self, request: Request[Any, Any, Any], metrics_page: Wired[MetricsPage]) -> bytes:
+        """Show the figures for Prometheus; in production only to who sends the token of the operator."""
+        return await metrics_page.read(request.headers.get("authorization"))

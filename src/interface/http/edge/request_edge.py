@@ -17,7 +17,7 @@ from application.core.kernel.request_context import RequestContext, enter_reques
 from domain.core.kernel.errors import DomainError, Malformed
 from interface.http.edge.sending import refuse_socket, send_body, send_refusal
 from interface.http.edge.wire_types import App, Message, Receive, Scope, Send
-from interface.http.errors import CODE_BY_STATUS, DETAIL_BY_STATUS, PROBLEM_JSON, document
+from interface.http.errors import CODE_BY_STATUS, DETAIL_BY_STATUS, PROBLEM_JSON, REFUSAL_CODE, document
 
 USER_AGENT_LENGTH_MAX = 300
 PATH_LENGTH_MAX = 2_048
@@ -55,7 +55,9 @@ class AddressMalformed(Malformed):
 class RequestMeter(Protocol):
     """Counts what was answered, and the sockets that are open."""
 
-    def answered(self, method: str, route: str, status: int, seconds: float) -> None: ...
+    def begun(self) -> None: ...
+
+    def answered(self, method: str, route: str, status: int, seconds: float, code: str | None) -> None: ...
 
     def socket_opened(self, route: str) -> None: ...
 
@@ -112,6 +114,7 @@ class RequestEdge:
     ) -> None:
         started_at, status, is_head = self._elapsed(), 0, scope["method"] == "HEAD"
         method: str = scope["method"]
+        self._meter.begun()
 
         async def send_dressed(message: Message) -> None:
             nonlocal status
@@ -131,6 +134,7 @@ class RequestEdge:
         except DomainError as error:
             if status:
                 raise
+            inner[REFUSAL_CODE] = error.code
             await send_refusal(send_dressed, error)
         except Exception as error:
             _log.error("request_failed", exc_info=error)
@@ -140,7 +144,7 @@ class RequestEdge:
             await send_body(send_dressed, 500, body, {"content-type": PROBLEM_JSON})
         finally:
             seconds = self._elapsed() - started_at
-            self._meter.answered(method, _route(inner), status, seconds)
+            self._meter.answered(method, _route(inner), status, seconds, inner.get(REFUSAL_CODE))
             _log.info(
                 "answered",
                 method=method,
