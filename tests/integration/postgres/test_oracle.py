@@ -12,7 +12,7 @@ from tests.contract.core.ledger import ADA, BEN, CLEARING, Units, post, transfer
 from tests.contract.core.withdrawals import a_withdrawal
 from tests.fakes.core.system import FixedClock
 from tests.integration.postgres.conftest import PostgresUnits
-from tests.oracle import BOOKS, assert_sound, broken_rules
+from tests.oracle import AT_REST, BOOKS, assert_sound, broken_rules
 
 TASK = UUID(int=0x7A5C)
 
@@ -92,3 +92,76 @@ async def test_a_broken_chain_is_noticed(
     assert await broken_rules(superuser) == {}
     with pytest.raises(AssertionError):
         await assert_sound(database, clock)
+
+
+_NOTICE = (
+    "INSERT INTO notices (id, recipient, seq, event_id, category, title, message, metadata, is_mailed, created_at)"
+    f" SELECT gen_random_uuid(), '{ADA}', {{seq}}, event_id, 'x', 'x', 'x', '{{{{}}}}', false, now()"
+    " FROM outbox_messages WHERE subscriber = 'notifications.tell_payer'"
+)
+_TASK = (
+    "INSERT INTO tasks (id, student_id, title, description, status, stage, revision, moves, claim_rounds, version,"
+    " claim_id, created_at, updated_at) VALUES (gen_random_uuid(), '{ADA}', 'x', 'x', 'IN_PROGRESS', 'work', 0, 0, 0,"
+    " 1, gen_random_uuid(), now(), now())"
+).replace("{ADA}", str(ADA))
+
+
+async def a_quiet_market(superuser: asyncpg.Connection) -> None:
+    """Write down one event that told one person, and five claims under a plan of five a day."""
+    for subscriber in ("notifications.tell_payer", "nobody.told"):
+        await superuser.execute(
+            "INSERT INTO outbox_messages (id, event_id, event_name, subscriber, payload, trace_id, occurred_at, due_at,"
+            " attempts, done_at) VALUES (gen_random_uuid(), gen_random_uuid(), 'x', $1, '{}', 'x', now(), now(), 1,"
+            " now())",
+            subscriber,
+        )
+    await superuser.execute(_NOTICE.format(seq=1))
+    await superuser.execute("INSERT INTO notice_counters (account_id, last_seq) VALUES ($1, 1)", ADA)
+    await superuser.execute(
+        "INSERT INTO writer_subscriptions (id, writer_id, plan, listed, amount, currency, state, starts_at, created_at)"
+        " VALUES (gen_random_uuid(), $1, 'P2', 1, 1, 'KES', 'active', now(), now())",
+        ADA,
+    )
+    await superuser.execute(
+        "INSERT INTO claims (id, task_id, writer_id, day, claimed_at, due_at, expires_at, ended_at, end_reason)"
+        " SELECT gen_random_uuid(), gen_random_uuid(), $1, '2026-03-02', now(), now(), now(), now(), 'completed'"
+        " FROM generate_series(1, 5)",
+        ADA,
+    )
+
+
+MARKET_FAULTS = (
+    ("UPDATE claims SET ended_at = NULL WHERE id = (SELECT id FROM claims LIMIT 1)", "O7 holder"),
+    (_TASK, "O7 holder"),
+    ("INSERT INTO claims SELECT gen_random_uuid(), task_id, writer_id, day, claimed_at, due_at, expires_at,"
+     " ended_at, end_reason FROM claims LIMIT 1", "O7 daily limit"),
+    ("UPDATE outbox_messages SET done_at = NULL WHERE subscriber = 'nobody.told'", "O8 undelivered"),
+    ("DELETE FROM notices; DELETE FROM notice_counters", "O8 without effect"),
+    ("DELETE FROM outbox_messages WHERE subscriber = 'notifications.tell_payer'", "O8 without event"),
+    (_NOTICE.format(seq=2) + "; UPDATE notice_counters SET last_seq = 2", "O8 twice"),
+    ("UPDATE notice_counters SET last_seq = 2", "O8 gap"),
+    ("INSERT INTO payment_intents (id, reference, payer_id, purpose, subject, amount, currency, destination, kind,"
+     " status, expires_at, created_at) VALUES (gen_random_uuid(), 'SK1', gen_random_uuid(), 'WRITER_PLAN',"
+     " gen_random_uuid(), 1, 'KES', 'x', 'x', 'succeeded', now(), now())", "O8 plans"),
+)  # fmt: skip
+
+
+async def test_each_fault_of_the_market_is_named_by_its_rule(superuser: asyncpg.Connection) -> None:
+    await superuser.execute("ALTER TABLE notices DROP CONSTRAINT uq_notices_event_recipient")
+    await a_quiet_market(superuser)
+    assert await broken_rules(superuser, BOOKS | AT_REST) == {}
+    for fault, rule in MARKET_FAULTS:
+        planted = superuser.transaction()
+        await planted.start()
+        await superuser.execute(fault)
+        assert set(await broken_rules(superuser, BOOKS | AT_REST)) == {rule}, fault
+        await planted.rollback()
+
+
+async def test_who_holds_a_transaction_or_a_lock_of_the_database_is_noticed(
+    superuser: asyncpg.Connection, database_dsn: str
+) -> None:
+    idle = await asyncpg.connect(database_dsn)
+    await idle.execute("BEGIN; SELECT pg_advisory_lock(7)")
+    assert set(await broken_rules(superuser, AT_REST)) == {"O10 in transaction", "O10 advisory lock"}
+    await idle.close()
