@@ -67,7 +67,7 @@ class JwtAccessTokens:
         self._remembered_max = remembered_max
 
     def issue(self, claims: AccessClaims, *, token_id: UUID, issued_at: datetime) -> str:
-        payload = {
+        payload: dict[str, object] = {
             "sub": str(claims.account_id),
             "aud": self._audience,
             "iss": self._issuer,
@@ -78,6 +78,8 @@ class JwtAccessTokens:
             "ver": claims.epoch,
             "roles": sorted(claims.roles),
         }
+        if claims.proved_at is not None:
+            payload["mfa"] = int(claims.proved_at.timestamp())
         signed = f"{self._header}.{_encoded(_json(payload))}"
         return f"{signed}.{_encoded(self._algorithm.sign(signed.encode(), self._signing_key))}"
 
@@ -109,6 +111,7 @@ class JwtAccessTokens:
                 epoch=said["ver"],
                 roles=frozenset(said["roles"]),
                 expires_at=datetime.fromtimestamp(said["exp"], UTC),
+                proved_at=datetime.fromtimestamp(said["mfa"], UTC) if "mfa" in said else None,
             )
             UUID(said["jti"])
         except (ValueError, OverflowError, OSError, RecursionError) as error:
@@ -150,6 +153,8 @@ def _checked(said: Any) -> dict[str, Any]:
         raise ValueError("a text claim is missing or of another type")
     if not all(type(said.get(name)) is int for name in _INTEGERS) or type(said.get("nbf", 0)) is not int:
         raise ValueError("a number claim is missing or of another type")
+    if type(said.get("mfa", 0)) is not int:
+        raise ValueError("the time of the second factor is no number")
     roles = said.get("roles")
     if type(roles) is not list or not all(type(role) is str for role in roles):
         raise ValueError("roles are not a list of texts")

@@ -16,7 +16,7 @@ from application.core.identity.clean_tokens import IdentityHousekeeping
 from application.core.identity.on_identity_mail import IdentityMailUnitOfWork
 from application.core.identity.ports import AttemptCounter, RevocationBoard, TicketStore
 from application.core.identity.queries import IdentityQueries
-from application.core.identity.security import AccessTokens, CodeHasher, PasswordHasher
+from application.core.identity.security import AccessTokens, CodeHasher, OneTimePasswords, PasswordHasher, Sealer
 from application.core.kernel.ports import Clock, IdSource, PhoneNumbers, Policies, Randomness
 from application.core.kernel.realtime import Realtime
 from application.core.kernel.receipts import Receipts
@@ -72,6 +72,10 @@ class Adapters:
     passwords: PasswordHasher
     codes: CodeHasher
     access_tokens: AccessTokens
+    administrators_prove: bool
+    """Whether administrators act as such only with a second factor."""
+    one_time_passwords: OneTimePasswords
+    sealer: Sealer
     revocations: RevocationBoard
     attempts: AttemptCounter
     identity_queries: IdentityQueries

@@ -62,7 +62,11 @@ def build(adapters: Adapters, subscriptions: SubscriptionList) -> Server:
     server = Server(
         adapters=adapters,
         authenticate=Authenticate(
-            tokens=adapters.access_tokens, revocations=adapters.revocations, clock=adapters.clock
+            tokens=adapters.access_tokens,
+            revocations=adapters.revocations,
+            policies=adapters.policies,
+            clock=adapters.clock,
+            administrators_prove=adapters.administrators_prove,
         ),
         areas=(
             identity_area(

@@ -58,8 +58,10 @@ from infrastructure.queue.jobs import JobRunner, Scheduler
 from infrastructure.queue.relay import OutboxRelay
 from infrastructure.security.jwt import JwtAccessTokens
 from infrastructure.security.passwords import Argon2PasswordHasher, HmacCodeHasher
+from infrastructure.security.sealing import AesGcmSealer
 from infrastructure.security.signed_links import HmacFileLinks
 from infrastructure.security.soko_callbacks import SokoCallbacks
+from infrastructure.security.totp import Rfc6238Passwords
 from infrastructure.system.clock import SystemClock
 from infrastructure.system.ids import UuidV7Source
 from infrastructure.system.phones import GooglePhoneNumbers
@@ -87,6 +89,8 @@ MAILS_AT_ONCE = 100
 """One batch; a full one is followed by the next at once."""
 REFRESH_EVERY = timedelta(seconds=1)
 TOKEN_AUDIENCE = "soko"  # noqa: S105 - whom tokens are for, no secret
+TOTP_ISSUER = "Soko"
+"""How an authenticator names the account."""
 
 _log = structlog.get_logger("soko.runtime")
 
@@ -256,6 +260,9 @@ async def real_adapters(
             audience=TOKEN_AUDIENCE,
         )
         codes = HmacCodeHasher(secret)
+        sealer = AesGcmSealer(
+            secret, purpose="second-factor", previous_secret=settings.previous_secret_key.encode() or None
+        )
     except ValueError as error:
         raise SettingsRefused(f"SECRET_KEY: {error}") from error
     gateways, simulator = await open_gateways(settings, clock=clock, resources=resources)
@@ -329,6 +336,9 @@ async def real_adapters(
         passwords=passwords,
         codes=codes,
         access_tokens=access_tokens,
+        administrators_prove=settings.administrators_prove,
+        one_time_passwords=Rfc6238Passwords(issuer=TOTP_ISSUER),
+        sealer=sealer,
         phones=GooglePhoneNumbers(),
         revocations=PostgresRevocations(database, clock),
         attempts=PostgresAttemptCounter(database),

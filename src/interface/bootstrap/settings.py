@@ -20,6 +20,14 @@ SECRET_FILE_BYTES_MAX = 65536
 """More than any key or address; less than what a wrong path, such as a device or a log, would give."""
 PAYPAL_LIVE = "https://api-m.paypal.com"
 DARAJA_LIVE = "https://api.safaricom.co.ke"
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "environment": ("development", "test", "production"),
+    "jwt_algorithm": ("HS256", "EdDSA"),
+    "realtime": ("postgres", "memory"),
+    "simulated_cards": ("yes", "no", "auto"),
+    "admin_second_factor": ("yes", "no", "auto"),
+}
+"""The settings that take one of a few words."""
 
 
 class SettingsRefused(Exception):
@@ -130,6 +138,9 @@ class Settings:
     allowed_file_extensions: tuple[str, ...] = setting(
         "ALLOWED_FILE_EXTENSIONS", (), "Default of the policy files.extensions, such as pdf,docx; empty: all"
     )
+    admin_second_factor: str = setting(
+        "SOKO_ADMIN_SECOND_FACTOR", "auto", "Administrators need a second factor: yes, no, auto (in production)"
+    )
     jwt_algorithm: str = setting("SOKO_JWT_ALGORITHM", "HS256", "HS256 or EdDSA")
     log_format: str = setting("SOKO_LOG_FORMAT", "auto", "json, console or auto (console on a terminal)")
     metrics_token: str = setting(
@@ -151,6 +162,11 @@ class Settings:
     def simulates_cards(self) -> bool:
         """Whether card, payme and click are played by the simulator."""
         return self.simulated_cards == "yes" or (self.simulated_cards == "auto" and not self.is_production)
+
+    @property
+    def administrators_prove(self) -> bool:
+        """Whether administrators act as such only with a second factor."""
+        return self.admin_second_factor == "yes" or (self.admin_second_factor == "auto" and self.is_production)
 
     @property
     def data_path(self) -> Path:
@@ -241,15 +257,16 @@ def _read(default: object, text: str) -> object:
             return text
 
 
+def _env_of(name: str) -> str:
+    return next(str(each.metadata["env"]) for each in fields(Settings) if each.name == name)
+
+
 def _unusable(settings: Settings) -> list[str]:
     """Return what cannot be used anywhere, with what to do about each."""
     wrong: list[str] = []
-    if settings.environment not in {"development", "test", "production"}:
-        wrong.append("SOKO_ENVIRONMENT: must be development, test or production")
-    if settings.jwt_algorithm not in {"HS256", "EdDSA"}:
-        wrong.append("SOKO_JWT_ALGORITHM: must be HS256 or EdDSA")
-    if settings.realtime not in {"postgres", "memory"}:
-        wrong.append("SOKO_REALTIME: must be postgres or memory")
+    for name, words in CHOICES.items():
+        if getattr(settings, name) not in words:
+            wrong.append(f"{_env_of(name)}: must be {', '.join(words[:-1])} or {words[-1]}")
     wrong += _unusable_mpesa(settings)
     wrong += _unusable_stripe(settings)
     paypal = (settings.paypal_client_id, settings.paypal_client_secret, settings.paypal_webhook_id)
@@ -259,8 +276,6 @@ def _unusable(settings: Settings) -> list[str]:
         wrong.append(f"PAYPAL_BASE_URL: must be {PAYPAL_LIVE} in production, and nowhere else")
     if 0 < len(settings.backup_key) < SECRET_CHARACTERS_MIN:
         wrong.append(f"SOKO_BACKUP_KEY: set {SECRET_CHARACTERS_MIN} random characters or more, or none")
-    if settings.simulated_cards not in {"auto", "yes", "no"}:
-        wrong.append("SOKO_SIMULATED_CARDS: must be yes, no or auto")
     for each in fields(Settings):
         port = getattr(settings, each.name)
         if each.metadata["env"].endswith("_PORT") and not 0 <= port <= PORT_MAX:

@@ -59,6 +59,14 @@ def has_role(*roles: str) -> Guard:
 is_admin = has_role(ADMIN)
 
 
+async def recently_proved(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Let pass who has proved his second factor lately, or has none; it stands behind the guards that say who he is.
+
+    Raises StepUpRequired, SecondFactorRequired.
+    """
+    cast("Authenticate", connection.app.state[AUTHENTICATE]).require_step_up(cast("Caller", connection.scope["user"]))
+
+
 def caller_from(request: Request[Any, Any, Any]) -> Caller:
     """Return who passed the guard; the dependency `caller`."""
     return cast("Caller", request.scope["user"])

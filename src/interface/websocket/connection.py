@@ -11,7 +11,6 @@ import msgspec
 import structlog
 from litestar import WebSocket
 
-from application.core.identity.authenticate import Caller
 from application.core.identity.security import AccessClaims
 from application.core.identity.socket_access import SocketAccess
 from application.core.kernel.request_context import current_request, enter_request
@@ -70,7 +69,7 @@ class Connection:
             claims = access.by_token(token)
         else:
             raise NotSignedIn
-        self._socket.scope["user"] = Caller(claims.account_id, claims.family_id, claims.roles)
+        self._socket.scope["user"] = access.caller(claims)
         enter_request(current_request().of_account(claims.account_id))
         return claims
 

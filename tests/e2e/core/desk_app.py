@@ -19,6 +19,7 @@ from application.core.files.receive_files import ReceiveFiles, UploadLimits
 from application.core.identity.authenticate import Authenticate, Caller
 from application.core.identity.security import AccessClaims
 from application.core.identity.socket_access import SocketAccess
+from application.core.operations.figures import Figures
 from domain.core.kernel.ids import AccountId
 from infrastructure.local.disk_storage import DiskObjectStorage
 from infrastructure.local.mail_catcher import MailCatcher
@@ -43,6 +44,7 @@ from interface.bootstrap.core.files import files_area, receive_files_of
 from interface.bootstrap.core.identity import socket_access_of
 from interface.bootstrap.core.notifications import notifications_area
 from interface.http.caller import signed_in
+from interface.http.core.file_uploads import OwnTransfers
 from interface.http.core.files import FileBody
 from interface.http.edge.bodies import BodyGuard
 from interface.http.uploads import form_operation, read_form
@@ -90,7 +92,7 @@ class NoteController(Controller):
                 ) as files,
                 note_units() as uow,
             ):
-                uow.files.add(*files)
+                await receive_files.claim(uow, files, purpose="student", subject=TASK, owner=caller.account_id)
                 if note.title == "refuse":
                     caller.require("nobody has this role")
                 await uow.commit()
@@ -170,6 +172,8 @@ async def desk_app(url: str, folder: Path) -> AsyncIterator[DeskApp]:
     catcher = MailCatcher(clock=clock, port=0)
     await catcher.start()
     viewers, addresses = ListedViewers(), KnownAddresses()
+    secret = b"a secret for tests, 32 bytes or more"
+    file_links, upload_links = (HmacFileLinks(secret, audience=f"http://test{what}") for what in ("", "#uploads"))
 
     def units() -> PostgresCoreUnitOfWork:
         return PostgresCoreUnitOfWork(database, clock=clock, ids=ids, subscriptions=subscriptions)
@@ -178,19 +182,24 @@ async def desk_app(url: str, folder: Path) -> AsyncIterator[DeskApp]:
         clock=clock,
         ids=ids,
         policies=policies,
+        figures=Figures(),
+        vitals=None,
+        administrators_prove=False,
         access_tokens=PlainAccessTokens(),
         audit_chain=PostgresAuditTrailChain(database, clock),
         audit_queries=PostgresAuditQueries(database),
-        file_links=HmacFileLinks(b"a secret for tests, 32 bytes or more", audience="http://test"),
+        file_links=file_links,
         file_purposes=FilePurposes(),
         file_queries=PostgresFileQueries(database),
         file_scanner=TrustingScanner(),
+        file_transfers=OwnTransfers(file_links, upload_links, address="http://test"),
         files_units=units,
         mail_addresses=addresses,
         mailer=SmtpMailer(clock=clock, host="127.0.0.1", port=catcher.port, sender="no-reply@soko.example", tls="none"),
         notice_queries=PostgresNoticeQueries(database),
         notices_units=units,
         object_storage=DiskObjectStorage(folder),
+        upload_links=upload_links,
         realtime=InMemoryRealtime(),
         revocations=NothingRevoked(),
         # nobody opens a socket here
@@ -211,11 +220,11 @@ async def desk_app(url: str, folder: Path) -> AsyncIterator[DeskApp]:
     revoked: Any = NothingRevoked()
     server = Server(
         adapters=wired,
-        authenticate=Authenticate(tokens=adapters.access_tokens, revocations=revoked, clock=clock),
+        authenticate=Authenticate(tokens=adapters.access_tokens, revocations=revoked, policies=policies, clock=clock),
         areas=(files_area(wired), notifications_area(wired), audit_area(wired), note),
     )
     subscriptions.fill(server.subscriptions)
-    adapters.file_purposes.fill(note.file_purposes)
+    adapters.file_purposes.fill([purpose for area in server.areas for purpose in area.file_purposes])
     outbox = PostgresOutbox(database, clock)
     edge: Any = BodyGuard(cast("Any", create_app(server)))
     try:

@@ -12,6 +12,7 @@ from litestar import Litestar
 
 from application.core.identity.authenticate import Authenticate
 from application.core.identity.desk import CodeDesk
+from application.core.operations.figures import Figures
 from infrastructure.postgres.core.identity import PostgresAttemptCounter, PostgresTickets
 from infrastructure.postgres.core.identity_housekeeping import PostgresIdentityHousekeeping
 from infrastructure.postgres.core.identity_queries import PostgresIdentityQueries
@@ -20,6 +21,7 @@ from infrastructure.postgres.core.unit_of_work import PostgresCoreUnitOfWork
 from infrastructure.postgres.database import Database
 from infrastructure.security.jwt import JwtAccessTokens
 from infrastructure.security.passwords import HmacCodeHasher
+from infrastructure.security.sealing import AesGcmSealer
 from infrastructure.system.ids import UuidV7Source
 from infrastructure.system.phones import GooglePhoneNumbers
 from interface.bootstrap.adapters import Adapters
@@ -28,7 +30,7 @@ from interface.bootstrap.asgi import create_app
 from interface.bootstrap.container import Server
 from interface.bootstrap.core.identity import identity_area
 from tests.fakes.core.policies import DefaultPolicies
-from tests.fakes.core.security import PlainPasswordHasher
+from tests.fakes.core.security import CountedPasswords, PlainPasswordHasher
 from tests.fakes.core.system import FixedClock, SeededRandomness
 
 SECRET = "a secret for tests, 32 bytes or more"
@@ -115,7 +117,12 @@ def bearer(token: str | None) -> dict[str, str]:
 
 @asynccontextmanager
 async def identity_app(
-    url: str, *, clock: FixedClock | None = None, passwords: Any = None, access_tokens: Any = None
+    url: str,
+    *,
+    clock: FixedClock | None = None,
+    passwords: Any = None,
+    access_tokens: Any = None,
+    administrators_prove: bool = False,
 ) -> AsyncIterator[IdentityApp]:
     """Open one process. Several over one URL are several processes, as far as the database can tell."""
     clock = clock or FixedClock()
@@ -131,6 +138,8 @@ async def identity_app(
     codes, policies = HmacCodeHasher(SECRET.encode()), DefaultPolicies()
     adapters = SimpleNamespace(
         clock=clock,
+        figures=Figures(),
+        vitals=None,
         ids=ids,
         randomness=SeededRandomness(),
         policies=policies,
@@ -138,6 +147,9 @@ async def identity_app(
         codes=codes,
         access_tokens=access_tokens
         or JwtAccessTokens(algorithm="HS256", key=SECRET, issuer="http://test", audience="soko"),
+        administrators_prove=administrators_prove,
+        one_time_passwords=CountedPasswords(),
+        sealer=AesGcmSealer(SECRET.encode(), purpose="second-factor"),
         phones=GooglePhoneNumbers(),
         revocations=revocations,
         attempts=PostgresAttemptCounter(database),
@@ -150,7 +162,13 @@ async def identity_app(
     area = identity_area(cast("Adapters", adapters))
     server = Server(
         adapters=cast("Adapters", adapters),
-        authenticate=Authenticate(tokens=adapters.access_tokens, revocations=revocations, clock=clock),
+        authenticate=Authenticate(
+            tokens=adapters.access_tokens,
+            revocations=revocations,
+            policies=policies,
+            clock=clock,
+            administrators_prove=administrators_prove,
+        ),
         areas=(area,),
     )
     subscriptions.fill(server.subscriptions)

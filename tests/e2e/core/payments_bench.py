@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from litestar import Litestar
 
 from application.core.identity.authenticate import Authenticate
 from application.core.identity.security import AccessClaims
+from application.core.operations.figures import Figures
 from application.core.payments.gateway import PaymentGateway
 from application.core.payments.refund_ports import RefundPurposes
 from application.core.payments.simulation import PaymentSimulator
@@ -77,6 +79,9 @@ class DefaultPolicies:
 
     def value(self, policy: Any) -> Any:
         return self.values.get(policy.name, policy.default)
+
+    def default_of(self, policy: Any) -> Any:
+        return policy.default
 
 
 class NothingRevoked:
@@ -230,10 +235,10 @@ async def payments_bench(
     area, withdrawals = payments_area(adapters), withdrawals_area(adapters)
     tokens = PlainAccessTokens()
     nobody: Any = NothingRevoked()
-    unused: Any = None
+    adapters_of_core: Any = SimpleNamespace(figures=Figures(), vitals=None)
     server = Server(
-        adapters=unused,
-        authenticate=Authenticate(tokens=tokens, revocations=nobody, clock=clock),
+        adapters=adapters_of_core,
+        authenticate=Authenticate(tokens=tokens, revocations=nobody, policies=policies, clock=clock),
         areas=(area, withdrawals),
     )
     app = create_app(server)

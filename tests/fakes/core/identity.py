@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -16,6 +16,7 @@ from application.core.identity.queries import (
     ContactView,
     DeviceView,
     PublicProfile,
+    SecondFactorView,
     UserFilter,
     UserView,
 )
@@ -25,6 +26,7 @@ from domain.core.identity.account import Account, UserNotFound
 from domain.core.identity.blocks import Block, NotBlocked
 from domain.core.identity.codes import CodePurpose, OneTimeCode
 from domain.core.identity.contacts import AddressVerifiedElsewhere, ContactKind
+from domain.core.identity.second_factor import SecondFactor
 from domain.core.identity.sign_ins import EndReason, SignIn
 from domain.core.identity.usernames import UsernameTaken
 from domain.core.kernel.ids import AccountId
@@ -144,10 +146,43 @@ class InMemorySignIns:
                 self._open.discard(sign_in.id)
                 sign_in.end(reason, now=now)
 
+    async def end_others(
+        self, account_id: AccountId, reason: EndReason, *, now: datetime, keep: UUID
+    ) -> Sequence[UUID]:
+        others: list[SignIn] = [
+            one
+            for one in self._sign_ins.values()
+            if one.account_id == account_id and one.id != keep and one.ended_at is None
+        ]
+        for one in others:
+            self._open.add(one.id)
+            one.end(reason, now=now)
+        return [one.id for one in others]
+
     def _revoke(self) -> None:
         for sign_in_id in self._open:
             if self._sign_ins[sign_in_id].ended_at is not None:
                 self._revocations[sign_in_id] = Revoked(family_id=sign_in_id)
+
+
+class InMemorySecondFactors:
+    """Second factors by account."""
+
+    def __init__(self, unit_of_work: Tables) -> None:
+        self._factors = unit_of_work.table("second_factors")
+
+    async def get(self, account_id: AccountId, *, lock: bool = True) -> SecondFactor | None:
+        return self._factors.get(account_id)
+
+    async def sealed_otherwise(self, mark: bytes, rows_max: int) -> Sequence[SecondFactor]:
+        found: list[SecondFactor] = [one for one in self._factors.values() if not one.sealed_secret.startswith(mark)]
+        return sorted(found, key=lambda one: one.account_id)[:rows_max]
+
+    def add(self, factor: SecondFactor) -> None:
+        self._factors[factor.account_id] = factor
+
+    def remove(self, factor: SecondFactor) -> None:
+        del self._factors[factor.account_id]
 
 
 class InMemoryCodes:
@@ -300,7 +335,11 @@ class InMemoryIdentityQueries:
         self._store = store
 
     async def user(self, account_id: AccountId) -> UserView:
-        return user_view(self._account(account_id))
+        factor: SecondFactor | None = self._store.tables["second_factors"].get(account_id)
+        view = None
+        if factor is not None and factor.confirmed_at is not None:
+            view = SecondFactorView(since=factor.confirmed_at, recovery_codes_left=len(factor.recovery_digests))
+        return replace(user_view(self._account(account_id)), second_factor=view)
 
     async def users(self, wanted: UserFilter, page: Page) -> Listing[UserView]:
         found = [

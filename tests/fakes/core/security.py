@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from application.core.identity.security import AccessClaims
+from application.core.identity.security import AccessClaims, SealBroken
 from domain.core.kernel.errors import NotSignedIn
 
 
@@ -52,3 +52,40 @@ class PlainAccessTokens:
         if claims is None or claims.expires_at <= now:
             raise NotSignedIn
         return claims
+
+
+class CountedPasswords:
+    """Codes that anybody can compute: the number of the step, six digits long."""
+
+    STEP_S = 30
+
+    def step_of(self, secret: str, code: str, *, now: datetime) -> int | None:
+        present = int(now.timestamp()) // self.STEP_S
+        return next((step for step in (present + 1, present, present - 1) if self.code_of(step) == code), None)
+
+    def address(self, secret: str, *, name: str) -> str:
+        return f"otpauth://totp/Soko:{name}?secret={secret}"
+
+    def code_of(self, step: int) -> str:
+        return f"{step % 10**6:06d}"
+
+    def code_at(self, now: datetime) -> str:
+        """Return the code that an authenticator would show."""
+        return self.code_of(int(now.timestamp()) // self.STEP_S)
+
+
+class PlainSealer:
+    """Seals that can be read, with the name of the key in front."""
+
+    def __init__(self, key: str = "now", *, previous: str | None = None) -> None:
+        self.mark = f"{key:>8}".encode()
+        self._marks = {self.mark, *([f"{previous:>8}".encode()] if previous else [])}
+
+    def seal(self, plain: bytes, *, owner: str) -> bytes:
+        return self.mark + owner.encode() + b":" + plain
+
+    def open(self, sealed: bytes, *, owner: str) -> bytes:
+        mark, said = sealed[: len(self.mark)], sealed[len(self.mark) :]
+        if mark not in self._marks or not said.startswith(owner.encode() + b":"):
+            raise SealBroken(retry_after_s=1)
+        return said.removeprefix(owner.encode() + b":")

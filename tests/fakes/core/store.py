@@ -15,8 +15,14 @@ from application.core.kernel.ports import AuditEntry, Clock, Delivery, IdSource
 from domain.core.kernel.events import Event
 from infrastructure.postgres.unit_of_work import DeliveredBefore
 from tests.fakes.core.copies import copied
-from tests.fakes.core.files import InMemoryFiles
-from tests.fakes.core.identity import InMemoryAccounts, InMemoryBlocks, InMemoryCodes, InMemorySignIns
+from tests.fakes.core.files import InMemoryFiles, InMemoryUploads
+from tests.fakes.core.identity import (
+    InMemoryAccounts,
+    InMemoryBlocks,
+    InMemoryCodes,
+    InMemorySecondFactors,
+    InMemorySignIns,
+)
 from tests.fakes.core.ledger import InMemoryEarningsHolds, InMemoryLedger
 from tests.fakes.core.notifications import InMemoryMails, InMemoryNotices, InMemoryPreferences
 from tests.fakes.core.payments import InMemoryCases, InMemoryGatewayEvents, InMemoryIntents, InMemoryRefunds
@@ -180,6 +186,10 @@ class InMemoryCoreUnitOfWork:
         return InMemoryCodes(self)
 
     @cached_property
+    def second_factors(self) -> InMemorySecondFactors:
+        return InMemorySecondFactors(self)
+
+    @cached_property
     def blocks(self) -> InMemoryBlocks:
         return InMemoryBlocks(self)
 
@@ -198,6 +208,10 @@ class InMemoryCoreUnitOfWork:
     @cached_property
     def files(self) -> InMemoryFiles:
         return InMemoryFiles(self)
+
+    @cached_property
+    def uploads(self) -> InMemoryUploads:
+        return InMemoryUploads(self)
 
     @cached_property
     def mails(self) -> InMemoryMails:

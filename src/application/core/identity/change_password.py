@@ -67,7 +67,7 @@ class ChangePassword:
             if account.password_hash != seen.password_hash or sign_in is None or sign_in.ended_at is not None:
                 raise NotSignedIn  # changed or signed out elsewhere meanwhile
             uow.record(*account.set_password(password_hash))
-            renewed = self.token_desk.start(account.id, now=now)
+            renewed = self.token_desk.start(account.id, now=now, proved_at=sign_in.proved_at)
             uow.sessions.add(renewed)
             uow.sessions.end_all(account.id, EndReason.PASSWORD, now=now, keep=renewed.id)
             uow.audit(AuditEntry(action="password_change", target=f"account:{account.id}"))

@@ -18,11 +18,14 @@ from application.core.kernel.request_context import current_request
 from domain.core.identity import policies as rules
 from domain.core.identity.account import Account
 from domain.core.identity.codes import CodeInvalid, CodePurpose, OneTimeCode
+from domain.core.identity.second_factor import CHALLENGE_LIFE, ChallengeInvalid
 from domain.core.identity.sign_ins import Refresh, SignIn
 from domain.core.kernel.ids import AccountId
 
 _ID_BYTES, _GENERATION_BYTES, _PROOF_BYTES, _LINK_PROOF_BYTES = 16, 4, 32, 20
+_TIME_BYTES = 8
 REFRESH_LENGTH = 70
+CHALLENGE_LENGTH = 80
 LINK_LENGTH = 48
 CODE_DIGITS = 6
 
@@ -35,6 +38,14 @@ class TokenPair:
     refresh: str
 
 
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Who has sent the right password, in which epoch of his account; he owes a code yet."""
+
+    account_id: AccountId
+    epoch: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenDesk:
     """Makes and reads the tokens of a sign-in."""
@@ -44,7 +55,7 @@ class TokenDesk:
     ids: IdSource
     policies: Policies
 
-    def start(self, account_id: AccountId, *, now: datetime) -> SignIn:
+    def start(self, account_id: AccountId, *, now: datetime, proved_at: datetime | None = None) -> SignIn:
         """Return a new sign-in of the device that sends this request."""
         request = current_request()
         return SignIn.start(
@@ -55,6 +66,7 @@ class TokenDesk:
             sign_in_life=timedelta(days=self.policies.value(rules.SIGN_IN_LIFE)),
             user_agent=request.user_agent,
             ip=request.ip,
+            proved_at=proved_at,
         )
 
     def refresh(self, sign_in: SignIn, generation: int, *, now: datetime) -> Refresh:
@@ -74,11 +86,36 @@ class TokenDesk:
             epoch=account.epoch,
             roles=account.active_roles,
             expires_at=now + timedelta(minutes=self.policies.value(rules.ACCESS_LIFE)),
+            proved_at=sign_in.proved_at,
         )
         return TokenPair(
             self.access_tokens.issue(claims, token_id=self.ids.new(), issued_at=now),
             self._refresh_token(sign_in.id, sign_in.generation),
         )
+
+    def challenge(self, account: Account, *, now: datetime) -> str:
+        """Return what stands for the right password until the code is sent; no access token, and good for nothing else.
+
+        Whatever ends the account's access tokens ends it as well, since it names the epoch.
+        """
+        ends_at = int((now + CHALLENGE_LIFE).timestamp())
+        named = account.id.bytes + account.epoch.to_bytes(_GENERATION_BYTES) + ends_at.to_bytes(_TIME_BYTES)
+        return _encoded(named + self._challenge_proof(named))
+
+    def read_challenge(self, token: str, *, now: datetime) -> Challenge:
+        """Return what a challenge of ours says. Raises ChallengeInvalid."""
+        raw = _decoded(token, CHALLENGE_LENGTH)
+        if raw is None:
+            raise ChallengeInvalid
+        named, proof = raw[:-_PROOF_BYTES], raw[-_PROOF_BYTES:]
+        ends_at = int.from_bytes(named[-_TIME_BYTES:])
+        if not hmac.compare_digest(self._challenge_proof(named), proof) or now.timestamp() >= ends_at:
+            raise ChallengeInvalid
+        epoch = int.from_bytes(named[_ID_BYTES:-_TIME_BYTES])
+        return Challenge(AccountId(UUID(bytes=named[:_ID_BYTES])), epoch)
+
+    def _challenge_proof(self, named: bytes) -> bytes:
+        return _proof(self.hasher, "challenge", named.hex())
 
     def read_refresh(self, token: str) -> tuple[UUID, int] | None:
         """Return the family and the generation of a refresh token of ours, or None for any other text."""

@@ -1,9 +1,10 @@
-"""Sign out one of one's own devices."""
+"""Sign out one of one's own devices, or all but the one that asks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from application.core.identity.authenticate import Caller
 from application.core.identity.ports import IdentityUnitOfWork, RevocationBoard
 from application.core.kernel.ports import AuditEntry, Clock
 from domain.core.identity.sign_ins import DeviceNotFound, EndReason
@@ -26,3 +27,24 @@ class EndDevice:
             uow.audit(AuditEntry(action="logout", target=f"account:{account_id}"))
             await uow.commit()
         self.revocations.family_ended(sign_in_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndOtherDevices:
+    unit_of_work: Callable[[], IdentityUnitOfWork]
+    revocations: RevocationBoard
+    clock: Clock
+
+    async def __call__(self, caller: Caller) -> int:
+        """End every other sign-in of the caller, with its access tokens, and return how many."""
+        async with self.unit_of_work() as uow:
+            await uow.accounts.get(caller.account_id)  # two who end each other's sign-ins wait here, not for each other
+            ended = await uow.sessions.end_others(
+                caller.account_id, EndReason.LOGOUT, now=self.clock.now(), keep=caller.family_id
+            )
+            after = {"others": len(ended)}
+            uow.audit(AuditEntry(action="logout", target=f"account:{caller.account_id}", after=after))
+            await uow.commit()
+        for family_id in ended:
+            self.revocations.family_ended(family_id)
+        return len(ended)

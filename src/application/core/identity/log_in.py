@@ -7,6 +7,8 @@
   called by; an unknown name counts under its own digest. Failures of a network address are counted when they are known:
   many people share one, and signing in at the same time is no failure. What was learned of an address while a hash was
   computed counts too, so sending all guesses at once tells no more than sending them one by one.
+- Who has turned on a second factor gets a challenge instead of tokens, and only for the right password, so it tells
+  nobody else that the account exists.
 - What the hash was compared with must still be so when the sign-in is written: a password changed or an account
   suspended meanwhile refuses it.
 """
@@ -25,6 +27,7 @@ from application.core.kernel.ports import AuditEntry, Clock, Policies
 from application.core.kernel.request_context import current_request
 from domain.core.identity.account import Account, AccountIsSuspended
 from domain.core.identity.policies import LOGIN_FAILURES_ACCOUNT, LOGIN_FAILURES_ADDRESS
+from domain.core.identity.second_factor import CHALLENGE_LIFE, SecondFactorNeeded
 from domain.core.kernel.errors import NotSignedIn
 
 FAILURE_WINDOW = timedelta(minutes=15)
@@ -64,7 +67,10 @@ class LogIn:
     clock: Clock
 
     async def __call__(self, command: LogInCommand) -> LoggedIn:
-        """Return the account and its tokens. Raises BadCredentials, AccountIsSuspended, TooManyAttempts."""
+        """Return the account and its tokens.
+
+        Raises BadCredentials, AccountIsSuspended, TooManyAttempts, SecondFactorNeeded with its `challenge`.
+        """
         now = self.clock.now()
         login = self.read_login(command.login)
         candidate = await self.queries.candidate(login)
@@ -82,9 +88,12 @@ class LogIn:
         renewed = await self.passwords.hash(command.password) if self._is_outdated(candidate) else None
         logged_in = await self._sign_in(candidate, renewed)
         await self.attempts.give_back(account_key, now=now)
+        if isinstance(logged_in, str):
+            raise SecondFactorNeeded(challenge=logged_in, expires_in=int(CHALLENGE_LIFE.total_seconds()))
         return logged_in
 
-    async def _sign_in(self, candidate: Candidate, renewed_hash: str | None) -> LoggedIn:
+    async def _sign_in(self, candidate: Candidate, renewed_hash: str | None) -> LoggedIn | str:
+        """Return the account and its tokens, or the challenge of who has a second factor."""
         now = self.clock.now()
         sign_in = self.token_desk.start(candidate.account_id, now=now)
         async with self.unit_of_work() as uow:
@@ -95,9 +104,15 @@ class LogIn:
                 raise AccountIsSuspended
             if renewed_hash is not None:
                 account.password_hash = renewed_hash
-            uow.sessions.add(sign_in)
-            uow.audit(AuditEntry(action="login", target=f"account:{account.id}"))
+            factor = await uow.second_factors.get(account.id, lock=False)
+            is_challenged = factor is not None and factor.is_on
+            if not is_challenged:
+                uow.sessions.add(sign_in)
+            action = "login_challenged" if is_challenged else "login"
+            uow.audit(AuditEntry(action=action, target=f"account:{account.id}"))
             await uow.commit()
+        if is_challenged:
+            return self.token_desk.challenge(account, now=now)
         return LoggedIn(account, self.token_desk.pair(account, sign_in, now=now))
 
     async def _count(self, account_key: bytes, now: datetime) -> None:
@@ -106,21 +121,23 @@ class LogIn:
         await self.attempts.take(account_key, limit=limit, window=FAILURE_WINDOW, now=now)
 
     async def _check_address(self, now: datetime) -> None:
-        await self.attempts.check(self._address_key(), limit=self.policies.value(LOGIN_FAILURES_ADDRESS), now=now)
+        await self.attempts.check(address_key(self.hasher), limit=self.policies.value(LOGIN_FAILURES_ADDRESS), now=now)
 
     async def _failed(self, candidate: Candidate | None) -> BadCredentials:
-        await self.attempts.count(self._address_key(), window=FAILURE_WINDOW, now=self.clock.now())
+        await self.attempts.count(address_key(self.hasher), window=FAILURE_WINDOW, now=self.clock.now())
         async with self.unit_of_work() as uow:
             target = f"account:{candidate.account_id}" if candidate else "account:unknown"
             uow.audit(AuditEntry(action="login_failed", target=target))
             await uow.commit()
         return BadCredentials()
 
-    def _address_key(self) -> bytes:
-        return self.hasher.digest("login_failures_address", network_of(current_request().ip))
-
     def _is_outdated(self, candidate: Candidate) -> bool:
         return self.passwords.is_outdated(candidate.password_hash)
+
+
+def address_key(hasher: CodeHasher) -> bytes:
+    """Return the key under which failures from the network of this request are counted."""
+    return hasher.digest("login_failures_address", network_of(current_request().ip))
 
 
 def network_of(ip: str | None) -> str:

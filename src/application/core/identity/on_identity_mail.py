@@ -7,7 +7,7 @@ Anybody can have mail sent to an address that he only claims. Such mail greets b
 never by a name of free words and links, and an address gets MAILS_PER_HOUR of it at most, whoever asks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol
@@ -28,6 +28,9 @@ from domain.core.identity.events import (
     IdentityEvent,
     PasswordChanged,
     PasswordResetAsked,
+    SecondFactorGuessed,
+    SecondFactorTurnedOff,
+    SecondFactorTurnedOn,
 )
 from domain.core.identity.policies import CODE_TRIES
 from domain.core.kernel.events import Event
@@ -155,6 +158,22 @@ class MailSecurityNotice:
             await uow.commit()
 
 
+_SECOND_FACTOR_NOTICES: Mapping[type[IdentityEvent], tuple[str, str]] = {
+    SecondFactorTurnedOn: (
+        "A second factor protects your account",
+        "signing in to your account needs a code of your authenticator now. All other devices were signed out.",
+    ),
+    SecondFactorTurnedOff: (
+        "The second factor of your account is off",
+        "signing in to your account needs the password only now. All other devices were signed out.",
+    ),
+    SecondFactorGuessed: (
+        "Somebody may know your password",
+        "somebody sent your right password and then a wrong code. If it was not you, set a new password.",
+    ),
+}
+
+
 def _notice(event: IdentityEvent) -> tuple[str, str]:
     match event:
         case AccountSuspended(reason=reason):
@@ -170,6 +189,8 @@ def _notice(event: IdentityEvent) -> tuple[str, str]:
             return f"An unconfirmed {what} was removed", (
                 f"somebody else has proved that the {what} you had named, and not confirmed, is theirs."
             )
+        case _ if type(event) in _SECOND_FACTOR_NOTICES:
+            return _SECOND_FACTOR_NOTICES[type(event)]
         case _:
             raise AssertionError(f"no notice is written about {type(event).__name__}")
 

@@ -14,6 +14,7 @@ from domain.core.identity.blocks import Block
 from domain.core.identity.codes import CodePurpose, OneTimeCode
 from domain.core.identity.contacts import ContactKind
 from domain.core.identity.roles import Role
+from domain.core.identity.second_factor import SecondFactor
 from domain.core.identity.sign_ins import EndReason, SignIn
 from domain.core.kernel.errors import TooOften
 from domain.core.kernel.ids import AccountId
@@ -86,6 +87,12 @@ class SignInRepository(Protocol):
         """End every sign-in of an account at commit. Its access tokens end with the account's epoch, not by this."""
         ...
 
+    async def end_others(
+        self, account_id: AccountId, reason: EndReason, *, now: datetime, keep: UUID
+    ) -> Sequence[UUID]:
+        """End every sign-in of an account but one, with its access tokens, and return which."""
+        ...
+
 
 class CodeRepository(Protocol):
     """One-time codes. Promises: `get` and `newest` lock the code; a new code voids the open one of the same account,
@@ -99,6 +106,23 @@ class CodeRepository(Protocol):
         ...
 
     def add(self, code: OneTimeCode) -> None: ...
+
+
+class SecondFactorRepository(Protocol):
+    """Second factors. Promises: `get` locks, unless told otherwise, and at most one belongs to an account.
+
+    Where several are locked: the account first, then its second factor, then its sign-ins.
+    """
+
+    async def get(self, account_id: AccountId, *, lock: bool = True) -> SecondFactor | None: ...
+
+    async def sealed_otherwise(self, mark: bytes, rows_max: int) -> Sequence[SecondFactor]:
+        """Return and lock some whose sealed secret does not begin with the mark; those in use are left out."""
+        ...
+
+    def add(self, factor: SecondFactor) -> None: ...
+
+    def remove(self, factor: SecondFactor) -> None: ...
 
 
 class BlockRepository(Protocol):
@@ -128,6 +152,9 @@ class IdentityUnitOfWork(UnitOfWork, Protocol):
 
     @property
     def codes(self) -> CodeRepository: ...
+
+    @property
+    def second_factors(self) -> SecondFactorRepository: ...
 
     @property
     def blocks(self) -> BlockRepository: ...

@@ -17,6 +17,14 @@ NAMES_MAX = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecondFactorView:
+    """A second factor that is on."""
+
+    since: datetime
+    recovery_codes_left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UserView:
     """Everything about a person, for himself and for administrators."""
 
@@ -34,6 +42,8 @@ class UserView:
     grants: tuple[RoleGrant, ...]
     is_active: bool
     joined_at: datetime
+    second_factor: SecondFactorView | None = None
+    """Filled in for one person only, not in lists; None where it is off."""
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from domain.core.kernel.errors import Unavailable
 from domain.core.kernel.ids import AccountId
 
 
@@ -41,6 +42,8 @@ class AccessClaims:
     epoch: int
     roles: frozenset[str]
     expires_at: datetime
+    proved_at: datetime | None = None
+    """When the session last proved the second factor; None without one."""
 
 
 class AccessTokens(Protocol):
@@ -52,4 +55,41 @@ class AccessTokens(Protocol):
 
     def read(self, token: str, *, now: datetime) -> AccessClaims:
         """Return what a valid token says. Raises NotSignedIn."""
+        ...
+
+
+class OneTimePasswords(Protocol):
+    """Codes of an authenticator. Promises: RFC 6238 with HMAC-SHA-1, six digits and steps of 30 s, which every
+    authenticator knows; comparing takes the same time for every code.
+    """
+
+    def step_of(self, secret: str, code: str, *, now: datetime) -> int | None:
+        """Return the step of time whose code this is: the present one or a neighbour, the newest that fits."""
+        ...
+
+    def address(self, secret: str, *, name: str) -> str:
+        """Return the `otpauth:` address that an authenticator reads; `name` is shown there."""
+        ...
+
+
+class SealBroken(Unavailable):
+    """The second factor cannot be read with the server's key; whoever runs the server has to look into it."""
+
+    code = "identity.second_factor_unreadable"
+
+
+class Sealer(Protocol):
+    """Seals what must be read back. Promises: without the server's secret nobody reads it, changes it, or uses it for
+    another owner; what was sealed with the previous secret is opened too.
+    """
+
+    @property
+    def mark(self) -> bytes:
+        """How everything begins that is sealed with the present secret."""
+        ...
+
+    def seal(self, plain: bytes, *, owner: str) -> bytes: ...
+
+    def open(self, sealed: bytes, *, owner: str) -> bytes:
+        """Return what was sealed. Raises SealBroken."""
         ...

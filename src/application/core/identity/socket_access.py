@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from application.core.identity.authenticate import Revocations
+from application.core.identity.authenticate import Caller, Revocations
 from application.core.identity.security import AccessClaims, AccessTokens
 from application.core.identity.tickets import RedeemTicket
 from application.core.kernel.ports import Clock
@@ -15,6 +15,12 @@ class SocketAccess:
     revocations: Revocations
     redeem_ticket: RedeemTicket
     clock: Clock
+    administrators_prove: bool = False
+    """Whether administrators act as such only with a second factor."""
+
+    def caller(self, claims: AccessClaims) -> Caller:
+        """Return who has this access."""
+        return Caller.of(claims, administrators_prove=self.administrators_prove)
 
     async def by_ticket(self, ticket: str) -> AccessClaims:
         """Return the access of who holds a ticket, which is used up. Raises NotSignedIn, Unavailable."""

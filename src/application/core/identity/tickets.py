@@ -49,8 +49,9 @@ class RedeemTicket:
         if ticket is None:
             raise NotSignedIn
         async with self.unit_of_work() as uow:
-            sign_in = await uow.sessions.get(ticket.family_id, lock=False)
+            # in this order: what ends the sign-in between the two has raised the epoch that was read
             account = await uow.accounts.get(ticket.account_id, lock=False)
+            sign_in = await uow.sessions.get(ticket.family_id, lock=False)
         if sign_in is None or sign_in.ended_at is not None or not account.is_active:
             raise NotSignedIn
         return AccessClaims(
@@ -59,4 +60,5 @@ class RedeemTicket:
             epoch=account.epoch,
             roles=account.active_roles,
             expires_at=sign_in.expires_at,
+            proved_at=sign_in.proved_at,
         )

@@ -103,3 +103,18 @@ class AccountBlocked(IdentityEvent):
     """The account has blocked another."""
 
     blocked_id: AccountId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondFactorTurnedOn(IdentityEvent):
+    """Signing in needs a code of an authenticator from now on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondFactorTurnedOff(IdentityEvent):
+    """Signing in needs the password only, from now on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondFactorGuessed(IdentityEvent):
+    """Somebody who knows the password sent a wrong code; told once a day."""

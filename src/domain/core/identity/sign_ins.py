@@ -37,6 +37,7 @@ class EndReason(StrEnum):
     REUSE = "reuse"
     PASSWORD = "password"  # noqa: S105  # a word, not a secret
     SUSPENDED = "suspended"
+    SECOND_FACTOR = "second_factor"
 
 
 class Refresh(StrEnum):
@@ -65,6 +66,8 @@ class SignIn:
     """When the generations before the live one were used, the latest last."""
     user_agent: str | None = None
     ip: str | None = None
+    proved_at: datetime | None = None
+    """When the second factor was last proved here; None without one."""
     ended_at: datetime | None = None
     end_reason: EndReason | None = None
 
@@ -79,6 +82,7 @@ class SignIn:
         sign_in_life: timedelta,
         user_agent: str | None,
         ip: str | None,
+        proved_at: datetime | None = None,
     ) -> "SignIn":
         """Return a new family."""
         return cls(
@@ -90,6 +94,7 @@ class SignIn:
             ends_at=now + sign_in_life,
             user_agent=user_agent,
             ip=ip,
+            proved_at=proved_at,
         )
 
     def refresh(self, generation: int, *, now: datetime, life: timedelta, grace: timedelta) -> Refresh:

@@ -96,7 +96,7 @@ _REVOKE = Statement(
 
 _S = sign_ins.c
 _SIGN_IN_COLUMNS = tuple(column.name for column in sign_ins.columns)
-_SIGN_IN_CHANGING = ("generation", "rotations", "last_used_at", "expires_at", "ended_at", "end_reason")
+_SIGN_IN_CHANGING = ("generation", "rotations", "last_used_at", "expires_at", "ended_at", "end_reason", "proved_at")
 _SIGN_IN = Statement(select(sign_ins).where(_S.id == bindparam("wanted")))
 _SIGN_IN_LOCKED = Statement(select(sign_ins).where(_S.id == bindparam("wanted")).with_for_update())
 _ADD_SIGN_IN = Statement(insert(sign_ins).values({name: bindparam(name) for name in _SIGN_IN_COLUMNS}))
@@ -111,6 +111,19 @@ _END_SIGN_INS = Statement(
         _S.id != func.all(bindparam("kept", type_=ARRAY(UUID_TYPE))),
     )
     .values(ended_at=bindparam("now"), end_reason=bindparam("reason"))
+)
+_END_OTHERS = Statement(
+    text(
+        "WITH ended AS (UPDATE sign_ins SET ended_at = :now, end_reason = :reason"
+        " WHERE account_id = :of_account AND ended_at IS NULL AND id <> :kept RETURNING id)"
+        " INSERT INTO access_revocations (id, family_id, created_at)"
+        " SELECT gen_random_uuid(), id, :now FROM ended RETURNING family_id"
+    ).bindparams(
+        bindparam("now", type_=INSTANT),
+        bindparam("reason", type_=TEXT),
+        bindparam("of_account", type_=UUID_TYPE),
+        bindparam("kept", type_=UUID_TYPE),
+    )
 )
 
 _C = one_time_codes.c
@@ -304,6 +317,14 @@ class PostgresSignIns:
 
     def end_all(self, account_id: AccountId, reason: EndReason, *, now: datetime, keep: UUID | None = None) -> None:
         self._ended.append({"of_account": account_id, "now": now, "reason": reason.value, "keep": keep})
+
+    async def end_others(
+        self, account_id: AccountId, reason: EndReason, *, now: datetime, keep: UUID
+    ) -> Sequence[UUID]:
+        rows = await _END_OTHERS.fetch(
+            self._unit.connection, of_account=account_id, reason=reason.value, now=now, kept=keep
+        )
+        return [row["family_id"] for row in rows]
 
     def stage(self, batch: WriteBatch) -> None:
         """Put new, changed and ended sign-ins into the batch."""

@@ -1,6 +1,7 @@
 """Read models of people."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import asyncpg
 from sqlalchemy import bindparam, func, literal, or_, select
@@ -13,6 +14,7 @@ from application.core.identity.queries import (
     ContactView,
     DeviceView,
     PublicProfile,
+    SecondFactorView,
     UserFilter,
     UserView,
 )
@@ -22,15 +24,19 @@ from domain.core.identity.blocks import NotBlocked
 from domain.core.identity.roles import GrantStatus, Role, RoleGrant
 from domain.core.kernel.ids import AccountId
 from infrastructure.postgres.core.identity import ADMINISTRATORS, by_login, grants_of
-from infrastructure.postgres.core.identity_tables import accounts, blocks, sign_ins
+from infrastructure.postgres.core.identity_tables import accounts, blocks, second_factors, sign_ins
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.keyset import KeysetList
 from infrastructure.postgres.statements import Statement
 from infrastructure.postgres.tables import TEXT
 
-_A, _S, _B = accounts.c, sign_ins.c, blocks.c
+_A, _S, _B, _F = accounts.c, sign_ins.c, blocks.c, second_factors.c
 
-_USER = Statement(select(accounts).where(_A.id == bindparam("wanted")))
+_USER = Statement(
+    select(accounts, _F.confirmed_at, func.cardinality(_F.recovery_digests).label("recovery_codes_left"))
+    .outerjoin(second_factors, _F.account_id == _A.id)
+    .where(_A.id == bindparam("wanted"))
+)
 _SHOWN = (_A.id, _A.username, _A.first_name, _A.last_name, _A.avatar, _A.bio, _A.city, _A.roles, _A.joined_at)
 _PUBLIC = Statement(select(*_SHOWN).where(_A.id == bindparam("wanted"), _A.is_active))
 _FULL_NAME = _A.first_name + " " + _A.last_name
@@ -94,7 +100,8 @@ class PostgresIdentityQueries:
         self._clock = clock
 
     async def user(self, account_id: AccountId) -> UserView:
-        return _user(await self._row(account_id))
+        row = await self._row(account_id)
+        return replace(_user(row), second_factor=_second_factor(row))
 
     async def users(self, wanted: UserFilter, page: Page) -> Listing[UserView]:
         async with self._database.connection() as connection:
@@ -188,6 +195,12 @@ def _user(row: asyncpg.Record) -> UserView:
         is_active=row["is_active"],
         joined_at=row["joined_at"],
     )
+
+
+def _second_factor(row: asyncpg.Record) -> SecondFactorView | None:
+    if row["confirmed_at"] is None:
+        return None
+    return SecondFactorView(since=row["confirmed_at"], recovery_codes_left=row["recovery_codes_left"])
 
 
 def _profile(row: asyncpg.Record, *, key: str = "id") -> PublicProfile:

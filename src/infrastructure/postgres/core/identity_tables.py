@@ -74,8 +74,20 @@ sign_ins = Table(
     Column("ends_at", INSTANT, nullable=False),
     Column("ended_at", INSTANT),
     Column("end_reason", TEXT),
+    Column("proved_at", INSTANT),  # when the second factor was last proved in it
     Index("ix_sign_ins_account", "account_id", "id", postgresql_where="ended_at IS NULL"),
     Index("ix_sign_ins_expires", "expires_at"),
+)
+
+second_factors = Table(
+    "second_factors",
+    metadata,
+    Column("account_id", UUID, primary_key=True),
+    Column("sealed_secret", BYTES, nullable=False),
+    Column("begun_at", INSTANT, nullable=False),
+    Column("confirmed_at", INSTANT),  # none: shown and not confirmed
+    Column("last_step", BIGINT, nullable=False),  # the newest step of time whose code was accepted
+    Column("recovery_digests", ARRAY(BYTES), nullable=False),  # of the codes that were not used
 )
 
 access_revocations = Table(

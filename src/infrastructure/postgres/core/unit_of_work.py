@@ -29,6 +29,7 @@ from infrastructure.postgres.core.payments_refunds import REFUND_REFUSALS, Postg
 from infrastructure.postgres.core.policies import PostgresPolicyRows
 from infrastructure.postgres.core.reputation import REPUTATION_REFUSALS, PostgresRatings
 from infrastructure.postgres.core.reputation_reviews import REVIEW_REFUSALS, PostgresReviews
+from infrastructure.postgres.core.second_factors import PostgresSecondFactors
 from infrastructure.postgres.core.withdrawals import PostgresWithdrawals
 from infrastructure.postgres.unit_of_work import PostgresUnitOfWork
 
@@ -91,6 +92,11 @@ class PostgresCoreUnitOfWork(PostgresUnitOfWork):
     def mails(self) -> PostgresMails:
         """Mail on its way."""
         return PostgresMails(self)
+
+    @cached_property
+    def second_factors(self) -> PostgresSecondFactors:
+        """Second factors."""
+        return PostgresSecondFactors(self)
 
     @cached_property
     def notices(self) -> PostgresNotices:

@@ -14,17 +14,23 @@ from application.core.identity.clean_tokens import CleanTokens
 from application.core.identity.create_administrator import CreateAdministrator
 from application.core.identity.desk import CodeDesk, TokenDesk
 from application.core.identity.edit_profile import EditProfile
-from application.core.identity.end_device import EndDevice
+from application.core.identity.end_device import EndDevice, EndOtherDevices
+from application.core.identity.end_second_factor import DisableSecondFactor, ResetSecondFactor
+from application.core.identity.enroll_second_factor import BeginSecondFactor, ConfirmSecondFactor
 from application.core.identity.log_in import LogIn
 from application.core.identity.log_out import LogOut
 from application.core.identity.logins import LoginReader
 from application.core.identity.on_identity_mail import MailContactCode, MailReset, MailSecurityNotice
+from application.core.identity.password_check import PasswordCheck
 from application.core.identity.ports import ProfileEdit, ProfilePart, RegistrationStep
+from application.core.identity.prove_second_factor import FinishLogIn, RenewRecoveryCodes, StepUp
 from application.core.identity.queries import IdentityQueries
 from application.core.identity.read_profiles import ReadProfiles
 from application.core.identity.refresh_tokens import RefreshTokens
 from application.core.identity.register_account import RegisterAccount
+from application.core.identity.reseal_secrets import ResealSecrets
 from application.core.identity.reset_password import AskReset, ConfirmReset
+from application.core.identity.second_factor_desk import SecondFactorDesk
 from application.core.identity.socket_access import SocketAccess
 from application.core.identity.tickets import IssueTicket, RedeemTicket
 from application.core.identity.verify_contact import VerifyContact
@@ -35,6 +41,9 @@ from domain.core.identity.events import (
     EmailChangeAsked,
     PasswordChanged,
     PasswordResetAsked,
+    SecondFactorGuessed,
+    SecondFactorTurnedOff,
+    SecondFactorTurnedOn,
 )
 from interface.bootstrap.adapters import Adapters
 from interface.bootstrap.area import Area, Job, Subscription
@@ -47,6 +56,7 @@ from interface.http.core.identity_people import (
     admin_page,
 )
 from interface.http.core.identity_proofs import DeviceController, ProofController
+from interface.http.core.identity_second_factor import SecondFactorController
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +66,18 @@ class IdentityUseCases:
     administer_user: AdministerUser[Any]
     ask_code: AskCode
     ask_reset: AskReset
+    begin_second_factor: BeginSecondFactor
     block_person: BlockPerson
     change_password: ChangePassword
     choose_role: ChooseRole[Any]
     confirm_reset: ConfirmReset
+    confirm_second_factor: ConfirmSecondFactor
     create_administrator: CreateAdministrator
+    disable_second_factor: DisableSecondFactor
     edit_profile: EditProfile[Any]
     end_device: EndDevice
+    end_other_devices: EndOtherDevices
+    finish_log_in: FinishLogIn
     identity_queries: IdentityQueries
     issue_ticket: IssueTicket
     log_in: LogIn
@@ -70,7 +85,10 @@ class IdentityUseCases:
     read_profiles: ReadProfiles
     refresh_tokens: RefreshTokens
     register_account: RegisterAccount[Any]
+    renew_recovery_codes: RenewRecoveryCodes
+    reset_second_factor: ResetSecondFactor
     socket_access: SocketAccess
+    step_up: StepUp
     unblock_person: UnblockPerson
     verify_contact: VerifyContact
 
@@ -94,6 +112,7 @@ def identity_area(
             SignInController,
             ProofController,
             DeviceController,
+            SecondFactorController,
             MeController,
             PeopleController,
             BlockController,
@@ -106,6 +125,11 @@ def identity_area(
                 name="identity.clean_tokens",
                 every=timedelta(hours=1),
                 run=CleanTokens(housekeeping=adapters.identity_housekeeping, clock=adapters.clock),
+            ),
+            Job(
+                name="identity.reseal_secrets",
+                every=timedelta(hours=1),
+                run=ResealSecrets(unit_of_work=adapters.identity_units, sealer=adapters.sealer),
             ),
         ),
     )
@@ -120,6 +144,7 @@ def socket_access_of(adapters: Adapters) -> SocketAccess:
             unit_of_work=adapters.identity_units, tickets=adapters.tickets, hasher=adapters.codes, clock=adapters.clock
         ),
         clock=adapters.clock,
+        administrators_prove=adapters.administrators_prove,
     )
 
 
@@ -133,6 +158,40 @@ def _use_cases(
     units, clock, ids, revocations = adapters.identity_units, adapters.clock, adapters.ids, adapters.revocations
     token_desk = TokenDesk(
         access_tokens=adapters.access_tokens, hasher=adapters.codes, ids=ids, policies=adapters.policies
+    )
+    factors = SecondFactorDesk(
+        sealer=adapters.sealer,
+        one_time_passwords=adapters.one_time_passwords,
+        attempts=adapters.attempts,
+        hasher=adapters.codes,
+        randomness=adapters.randomness,
+        policies=adapters.policies,
+        clock=clock,
+    )
+    check_password = PasswordCheck(
+        unit_of_work=units,
+        attempts=adapters.attempts,
+        passwords=adapters.passwords,
+        hasher=adapters.codes,
+        policies=adapters.policies,
+        clock=clock,
+    )
+    factors = SecondFactorDesk(
+        sealer=adapters.sealer,
+        one_time_passwords=adapters.one_time_passwords,
+        attempts=adapters.attempts,
+        hasher=adapters.codes,
+        randomness=adapters.randomness,
+        policies=adapters.policies,
+        clock=clock,
+    )
+    check_password = PasswordCheck(
+        unit_of_work=units,
+        attempts=adapters.attempts,
+        passwords=adapters.passwords,
+        hasher=adapters.codes,
+        policies=adapters.policies,
+        clock=clock,
     )
     code_desk = _code_desk(adapters)
     quota = CodeQuota(attempts=adapters.attempts, hasher=adapters.codes, policies=adapters.policies, clock=clock)
@@ -173,6 +232,12 @@ def _use_cases(
             policies=adapters.policies,
             clock=clock,
         ),
+        begin_second_factor=BeginSecondFactor(
+            unit_of_work=units, check_password=check_password, factors=factors, clock=clock
+        ),
+        confirm_second_factor=ConfirmSecondFactor(
+            unit_of_work=units, factors=factors, token_desk=token_desk, revocations=revocations, clock=clock
+        ),
         create_administrator=CreateAdministrator(register=register),
         edit_profile=EditProfile(
             unit_of_work=units,
@@ -182,7 +247,19 @@ def _use_cases(
             clock=clock,
             edits=profile_edits,
         ),
+        disable_second_factor=DisableSecondFactor(
+            unit_of_work=units,
+            check_password=check_password,
+            factors=factors,
+            token_desk=token_desk,
+            revocations=revocations,
+            clock=clock,
+        ),
         end_device=EndDevice(unit_of_work=units, revocations=revocations, clock=clock),
+        end_other_devices=EndOtherDevices(unit_of_work=units, revocations=revocations, clock=clock),
+        finish_log_in=FinishLogIn(
+            unit_of_work=units, factors=factors, token_desk=token_desk, policies=adapters.policies, clock=clock
+        ),
         identity_queries=adapters.identity_queries,
         issue_ticket=IssueTicket(
             tickets=adapters.tickets, hasher=adapters.codes, randomness=adapters.randomness, clock=clock
@@ -203,6 +280,13 @@ def _use_cases(
         socket_access=socket_access_of(adapters),
         refresh_tokens=RefreshTokens(unit_of_work=units, token_desk=token_desk, revocations=revocations, clock=clock),
         register_account=register,
+        renew_recovery_codes=RenewRecoveryCodes(unit_of_work=units, factors=factors),
+        reset_second_factor=ResetSecondFactor(
+            unit_of_work=units, read_login=LoginReader(phones=adapters.phones), revocations=revocations, clock=clock
+        ),
+        step_up=StepUp(
+            unit_of_work=units, factors=factors, token_desk=token_desk, policies=adapters.policies, clock=clock
+        ),
         unblock_person=UnblockPerson(unit_of_work=units),
         verify_contact=VerifyContact(unit_of_work=units, code_desk=code_desk, policies=adapters.policies, clock=clock),
     )
@@ -234,6 +318,9 @@ def _subscriptions(adapters: Adapters) -> tuple[Subscription, ...]:
         Subscription(PasswordChanged, "identity.mail_password_change", mail_notice),
         Subscription(EmailChangeAsked, "identity.mail_email_change", mail_notice),
         Subscription(ContactClaimDropped, "identity.mail_dropped_claim", mail_notice),
+        Subscription(SecondFactorTurnedOn, "identity.mail_second_factor_on", mail_notice),
+        Subscription(SecondFactorTurnedOff, "identity.mail_second_factor_off", mail_notice),
+        Subscription(SecondFactorGuessed, "identity.mail_second_factor_guessed", mail_notice),
     )
 
 

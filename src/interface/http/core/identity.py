@@ -49,7 +49,12 @@ REGISTRATION_REFUSALS = (
 )
 """What every way to register refuses, for the API document."""
 
-LOGIN_REFUSALS = ("identity.account_suspended", "identity.bad_credentials", "identity.too_many_attempts")
+LOGIN_REFUSALS = (
+    "identity.account_suspended",
+    "identity.bad_credentials",
+    "identity.second_factor_needed",
+    "identity.too_many_attempts",
+)
 
 
 async def signed_in_if_it_can_be(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -183,7 +188,11 @@ class SignInController(Controller):
     async def log_in(
         self, request: Request[Any, Any, Any], data: JSONBody[LoginBody], log_in: Wired[LogIn]
     ) -> LoginReply:
-        """Sign in with a user name, an e-mail address or a phone number."""
+        """Sign in with a user name, an e-mail address or a phone number.
+
+        Who has a second factor is answered 401 `identity.second_factor_needed` with a `challenge`, which is sent with a
+        code to /api/auth/login/second-factor within `expires_in` seconds.
+        """
         return await _logged_in(request, data, log_in, is_for_administrators=False)
 
     @post(
@@ -195,7 +204,10 @@ class SignInController(Controller):
     async def log_in_as_administrator(
         self, request: Request[Any, Any, Any], data: JSONBody[LoginBody], log_in: Wired[LogIn]
     ) -> LoginReply:
-        """Sign in as an administrator; anybody else is refused like a wrong password."""
+        """Sign in as an administrator; anybody else is refused like a wrong password.
+
+        A second factor is asked for as at /api/auth/login.
+        """
         return await _logged_in(request, data, log_in, is_for_administrators=True)
 
     @post(

@@ -9,10 +9,11 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from application.core.identity.desk import TokenPair
-from application.core.identity.queries import BlockView, DeviceView, PublicProfile, UserView
+from application.core.identity.queries import BlockView, DeviceView, PublicProfile, SecondFactorView, UserView
 from domain.core.identity.account import Account, Location
 from domain.core.identity.contacts import ContactKind
 from domain.core.identity.roles import Role, RoleGrant
+from interface.http.core.device_names import address_kind_of, device_of
 
 _NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
 _NO_NUL = r"^[^\x00]*$"
@@ -376,11 +377,13 @@ class RolesReply(Struct, frozen=True):
 
 
 class DeviceBody(Struct, frozen=True):
-    """A sign-in that has not ended."""
+    """A sign-in that has not ended; `device` and `address_kind` are what its program and its address look like."""
 
     id: UUID
+    device: str
     user_agent: str | None
     ip: str | None
+    address_kind: str
     created_at: datetime
     last_used_at: datetime
     current: bool
@@ -389,7 +392,14 @@ class DeviceBody(Struct, frozen=True):
     def of(cls, device: DeviceView, current: UUID) -> "DeviceBody":
         """Write a sign-in; `current` is the one that asks."""
         return cls(
-            device.id, device.user_agent, device.ip, device.created_at, device.last_used_at, device.id == current
+            id=device.id,
+            device=device_of(device.user_agent),
+            user_agent=device.user_agent,
+            ip=device.ip,
+            address_kind=address_kind_of(device.ip),
+            created_at=device.created_at,
+            last_used_at=device.last_used_at,
+            current=device.id == current,
         )
 
 
@@ -408,10 +418,24 @@ class OwnRatingBody(Struct, frozen=True):
     badge: str
 
 
+class SecondFactorBody(Struct, frozen=True):
+    """Whether signing in needs a code of an authenticator, since when, and how many recovery codes are left."""
+
+    is_on: bool
+    since: datetime | None
+    recovery_codes_left: int
+
+    @classmethod
+    def of(cls, view: SecondFactorView | None) -> "SecondFactorBody":
+        """Write a second factor; none is one that is off."""
+        return cls(False, None, 0) if view is None else cls(True, view.since, view.recovery_codes_left)
+
+
 class MeReply(Struct, frozen=True):
     """Who is signed in, and what other modules add: the wallet and, for writers, the rating."""
 
     user: UserBody
+    second_factor: SecondFactorBody
     wallet: OwnWalletBody | UnsetType = UNSET
     rating: OwnRatingBody | UnsetType = UNSET
 

@@ -21,7 +21,7 @@ from application.core.kernel.ports import Page
 from domain.core.identity.roles import read_role
 from domain.core.kernel.ids import AccountId
 from interface.http.aliases import operation_ids
-from interface.http.caller import is_admin, signed_in
+from interface.http.caller import is_admin, recently_proved, signed_in
 from interface.http.core.identity import REGISTRATION_REFUSALS
 from interface.http.core.identity_bodies import (
     AdminPatchBody,
@@ -36,6 +36,7 @@ from interface.http.core.identity_bodies import (
     RegisterStudentBody,
     RoleBody,
     RolesReply,
+    SecondFactorBody,
     UserBody,
     flat_body,
     public_body,
@@ -70,9 +71,10 @@ class MeController(Controller):
     async def me(
         self, request: AnyRequest, caller: Wired[Caller], read_profiles: Wired[ReadProfiles]
     ) -> dict[str, Any]:
-        """Return who is signed in, with the wallet and, for writers, the rating."""
+        """Return who is signed in, with the second factor, the wallet and, for writers, the rating."""
         user, more = await read_profiles.own(caller.account_id, ProfileKind.ME)
-        return {"user": UserBody.of(user, request.url.path), **more}
+        second_factor = SecondFactorBody.of(user.second_factor)
+        return {"user": UserBody.of(user, request.url.path), "second_factor": second_factor, **more}
 
     @get("/api/users/me", operation_id="getMember", answers=(UserBody,), status_code=200)
     async def member(
@@ -156,6 +158,7 @@ class MeController(Controller):
         refuses=("identity.role_not_offered", "identity.role_unknown"),
         also={200: "The role was held already."},
         status_code=201,
+        guards=[recently_proved],
     )
     async def choose_role(
         self, data: JSONBody[ChooseRoleBody], caller: Wired[Caller], choose_role: Wired[ChooseRole[Any]]
@@ -338,6 +341,7 @@ class AdministrationController(Controller):
             "identity.user_not_found",
         ),
         status_code=200,
+        guards=[recently_proved],
     )
     async def administer(
         self,
@@ -362,6 +366,7 @@ class AdministrationController(Controller):
         operation_id="registerAdministrator",
         refuses=REGISTRATION_REFUSALS,
         status_code=201,
+        guards=[recently_proved],
     )
     async def register(
         self,

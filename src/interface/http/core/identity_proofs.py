@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody
 from application.core.identity.ask_code import AskCode
 from application.core.identity.authenticate import Caller
 from application.core.identity.change_password import ChangePassword, ChangePasswordCommand
-from application.core.identity.end_device import EndDevice
+from application.core.identity.end_device import EndDevice, EndOtherDevices
 from application.core.identity.queries import IdentityQueries
 from application.core.identity.reset_password import AskReset, ConfirmReset, ConfirmResetCommand
 from application.core.identity.tickets import TICKET_LIFE, IssueTicket
@@ -209,6 +209,11 @@ class DeviceController(Controller):
     async def end(self, id: FromPath[UUID], caller: Wired[Caller], end_device: Wired[EndDevice]) -> None:
         """Sign a device out."""
         await end_device(caller.account_id, id)
+
+    @delete("/api/auth/devices", operation_id="endOtherDevices", status_code=204)
+    async def end_others(self, caller: Wired[Caller], end_other_devices: Wired[EndOtherDevices]) -> None:
+        """Sign out every device but this one."""
+        await end_other_devices(caller)
 
     @post("/api/ws/ticket", operation_id="issueSocketTicket", status_code=201)
     async def ticket(self, caller: Wired[Caller], issue_ticket: Wired[IssueTicket]) -> TicketReply:

@@ -21,7 +21,7 @@ from application.core.payments.request_withdrawal import RequestWithdrawal, Requ
 from application.core.payments.withdrawal_ports import ReviewView, WithdrawalQueries
 from domain.core.kernel.money import Money
 from domain.core.payments.withdrawal import STATUS_BY_STAGE, Withdrawal, WithdrawalId, WithdrawalStage
-from interface.http.caller import is_admin, signed_in
+from interface.http.caller import is_admin, recently_proved, signed_in
 from interface.http.wire import AmountInput, CurrencyCode, ListBody, list_body
 from interface.http.wired import Wired
 
@@ -197,6 +197,7 @@ class WithdrawalController(Controller):
             "payments.whole_units_required",
         ),
         status_code=HTTP_201_CREATED,
+        guards=[recently_proved],
     )
     async def ask(
         self,
@@ -250,6 +251,7 @@ class WithdrawalAdminController(Controller):
         operation_id="decideWithdrawal",
         refuses=("payments.own_withdrawal", "payments.withdrawal_wrong_state"),
         status_code=HTTP_200_OK,
+        guards=[recently_proved],
     )
     async def decide(
         self,
