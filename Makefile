@@ -29,7 +29,8 @@ check: ready ## Format, lint, types, then the architecture, unit and contract te
 test: ready ## Every test, with a real PostgreSQL, in two processes
 	.venv/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-bench: ready ## Measure the hot paths side by side
+bench: ready ## Measure the hot paths beside a bare server, Django and FastAPI (about 20 min; ARGS="--smoke": 2 min)
+	@$(PYTHON) scripts/bootstrap.py peers
 	.venv/bin/python -m benchmarks $(ARGS)
 
 lock: ## Resolve requirements/*.in into the locks, keeping versions that still fit

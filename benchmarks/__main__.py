@@ -1,4 +1,7 @@
-"""`make bench`: measure soko and its floor side by side. `make bench ARGS="--help"` lists what can be chosen."""
+"""`make bench`: measure soko, its floor and its peers side by side.
+
+`make bench ARGS="--help"` lists what can be chosen.
+"""
 
 import argparse
 import asyncio
@@ -9,14 +12,13 @@ from pathlib import Path
 
 from benchmarks import report
 from benchmarks.bench import Plan, WrongAnswer, run
-from benchmarks.contenders import ServerFailed
+from benchmarks.contenders import ROOT, ServerFailed
 from benchmarks.data import Scale
 from benchmarks.flows import FLOWS
 from benchmarks.load.generators import LoadFailed, find_generator
 
 RESULTS = Path(__file__).parent / "results"
-QUICK_DIVISOR = 50
-QUICK_CROWD = 64
+SMOKE_DIVISOR = 50
 
 
 def main() -> int:
@@ -29,20 +31,27 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--crowd", type=int, default=256, help="connections of the last round (default: 256)")
     parser.add_argument("--generator", choices=("auto", "wrk", "k6"), default="auto")
-    parser.add_argument("--quick", action="store_true", help="few rows, short rounds: to see that it works")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for latest.json and latest.md")
+    parser.add_argument("--smoke", action="store_true", help="few rows, one short round: to see that it works")
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, help="folder for latest.json, latest.md and latest.svg"
+    )
+    parser.add_argument("--quote", action="store_true", help="measure nothing: copy the latest table into the README")
     chosen = parser.parse_args()
+    if chosen.quote:
+        readme = ROOT / "README.md"
+        readme.write_text(report.quote((chosen.results / "latest.md").read_text(), readme.read_text()))
+        return 0
     wanted = chosen.flows.split(",")
     if unknown := set(wanted) - set(keys):
         parser.error(f"no such flow: {', '.join(sorted(unknown))}")
     plan = Plan(
-        scale=Scale().divided_by(QUICK_DIVISOR) if chosen.quick else Scale(),
+        scale=Scale().divided_by(SMOKE_DIVISOR) if chosen.smoke else Scale(),
         flows=wanted,
-        rounds=1 if chosen.quick else chosen.rounds,
-        round_s=1 if chosen.quick else chosen.seconds,
-        warm_up_s=1 if chosen.quick else 2,
+        rounds=1 if chosen.smoke else chosen.rounds,
+        round_s=1 if chosen.smoke else chosen.seconds,
+        warm_up_s=1 if chosen.smoke else 2,
         connections=chosen.connections,
-        many_connections=QUICK_CROWD if chosen.quick else chosen.crowd,
+        many_connections=0 if chosen.smoke else chosen.crowd,
     )
     try:
         measured = asyncio.run(_measure(plan, chosen.generator))

@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from benchmarks.flow import Market
 
 ROOT = Path(__file__).resolve().parents[1]
 POOL_SIZE = 10
 """Connections of each server to PostgreSQL: soko's default."""
+PEERS_PYTHON = ROOT / ".tools/peers/bin/python"
 START_S_MAX = 60.0
 STOP_S_MAX = 20.0
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -78,15 +80,17 @@ class Contender:
             await self._process.wait()
 
     def usage(self) -> Usage:
-        """Return what the process has used."""
+        """Return what the process and its children have used; memory that they share counts in each."""
         assert self._process is not None
-        folder = Path("/proc") / str(self._process.pid)
+        ticks = pages = 0
         try:
-            numbers = (folder / "stat").read_text().rpartition(")")[2].split()
-            pages = int((folder / "statm").read_text().split()[1])
+            for pid in _family(self._process.pid):
+                folder = Path("/proc") / str(pid)
+                numbers = (folder / "stat").read_text().rpartition(")")[2].split()
+                ticks += int(numbers[11]) + int(numbers[12])
+                pages += int((folder / "statm").read_text().split()[1])
         except FileNotFoundError:
             return Usage(None, None)
-        ticks = int(numbers[11]) + int(numbers[12])
         return Usage(ticks / TICKS_PER_S, pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
 
     def log_tail(self) -> str:
@@ -103,6 +107,12 @@ class Contender:
             finally:
                 writer.close()
         return False
+
+
+def _family(pid: int) -> list[int]:
+    """Return a process and all below it. Raises FileNotFoundError where Linux is not there."""
+    children = (Path("/proc") / str(pid) / "task" / str(pid) / "children").read_text().split()
+    return [pid, *(each for child in children for each in _family(int(child)))]
 
 
 def soko(database_url: str, market: Market, folder: Path) -> Contender:
@@ -138,6 +148,46 @@ def floor(dsn: str, market: Market) -> Contender:
         "FLOOR_POOL": str(POOL_SIZE),
     }
     return Contender("floor", [sys.executable, "-m", "benchmarks.floor"], environment, port)
+
+
+def drf(dsn: str, market: Market) -> Contender:
+    """Return Django REST framework behind gunicorn."""
+    address = urlsplit(dsn)
+    place = parse_qs(address.query)
+    environment = {
+        "PEER_DATABASE_HOST": place.get("host", [address.hostname or ""])[0],
+        "PEER_DATABASE_PORT": place.get("port", [str(address.port or "")])[0],
+        "PEER_DATABASE_NAME": address.path.lstrip("/"),
+        "PEER_DATABASE_USER": unquote(address.username or ""),
+        "PEER_DATABASE_PASSWORD": unquote(address.password or ""),
+    }
+    settings = "python:benchmarks.peers.drf.gunicorn_conf"
+    return _peer("drf", ["-m", "gunicorn", "-c", settings, "benchmarks.peers.drf.wsgi"], environment, market)
+
+
+def fastapi(dsn: str, market: Market) -> Contender:
+    """Return FastAPI with SQLAlchemy's ORM behind uvicorn."""
+    environment = {
+        "PEER_DATABASE_URL": dsn.replace("postgresql://", "postgresql+asyncpg://", 1),
+        "PEER_POOL": str(POOL_SIZE),
+    }
+    command = ["-m", "uvicorn", "benchmarks.peers.fastapi.app:app", "--no-access-log", "--log-level", "warning"]
+    return _peer("fastapi", command, environment, market)
+
+
+def _peer(name: str, command: Sequence[str], environment: Mapping[str, str], market: Market) -> Contender:
+    """Return a server that runs from the peers' own environment. Raises ServerFailed where that is missing."""
+    if not PEERS_PYTHON.exists():
+        raise ServerFailed(f"{name} is not installed: `python3 scripts/bootstrap.py peers` brings it")
+    port = free_port()
+    told = {
+        "PEER_PORT": str(port),
+        "PEER_SECRET": market.secret,
+        "PEER_ISSUER": market.issuer,
+        "PEER_CALLBACK_SECRET": market.callback_secret,
+    }
+    where = ["--port", str(port)] if name == "fastapi" else []
+    return Contender(name, [str(PEERS_PYTHON), *command, *where], {**environment, **told}, port)
 
 
 def free_port() -> int:

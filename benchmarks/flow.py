@@ -64,8 +64,8 @@ class Flow:
 
     key: str
     title: str
-    target: float
-    """Of the floor's requests a second."""
+    targets: Mapping[str, float]
+    """Who else answers this flow, and how many times his requests a second soko is to answer."""
     calls: Callable[[Market, int, int], Sequence[Call]]
     compared: int = 1
     """So many of the first calls are compared between the servers, where requests may be repeated."""

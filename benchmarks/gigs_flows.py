@@ -103,14 +103,14 @@ GIGS_FLOWS = (
     Flow(
         key="PG1",
         title="GET services: newest, filtered, searched, deep and by price in turn",
-        target=0.65,
+        targets={"floor": 0.65},
         calls=_looks,
         compared=LOOKS,
     ),
     Flow(
         key="PG2",
         title="POST create order",
-        target=0.7,
+        targets={"floor": 0.7},
         calls=_orders,
         effects={"gigs_orders": 1, "gigs_orders.steps": 1, "gigs_order_events": 1, "outbox_messages": 1},
         faults={
@@ -124,7 +124,7 @@ GIGS_FLOWS = (
     Flow(
         key="PG3",
         title="POST pay order from wallet",
-        target=0.7,
+        targets={"floor": 0.7},
         calls=_payments,
         supply=lambda scale: scale.unpaid_orders,
         effects={
@@ -159,7 +159,7 @@ GIGS_FLOWS = (
     Flow(
         key="PG4",
         title="POST accept delivered work",
-        target=0.7,
+        targets={"floor": 0.7},
         calls=_acceptances,
         supply=lambda scale: scale.delivered_orders,
         effects={

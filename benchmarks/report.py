@@ -1,15 +1,21 @@
-"""Write what was measured: as JSON for programs, as a table for people."""
+"""Write what was measured: as JSON for programs, as a page for people, as a chart."""
 
 import json
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmarks.chart import Bars, bars_as_svg
 
 TAIL_RATIO_MAX = 4.0
 """G2: p99 over p50 with few connections."""
 SLOWEST_MS_MAX = 1_000.0
 """G2: the slowest request with many connections; login apart."""
+OTHERS = ("floor", "drf", "fastapi")
+QUOTE_BEGINS, QUOTE_ENDS = "<!-- bench -->\n", "<!-- /bench -->"
+"""What stands between them in a page is what the README quotes."""
 
 
 def machine() -> dict[str, Any]:
@@ -24,38 +30,61 @@ def machine() -> dict[str, Any]:
 
 
 def write(report: dict[str, Any], folder: Path) -> None:
-    """Write `latest.json` and `latest.md` into the folder."""
+    """Write `latest.json`, `latest.md` and `latest.svg` into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "latest.json").write_text(json.dumps(report, indent=2) + "\n")
     (folder / "latest.md").write_text(as_markdown(report))
+    (folder / "latest.svg").write_text(as_svg(report))
+
+
+def quote(page: str, readme: str) -> str:
+    """Return the README with what it quotes of the page. Raises ValueError where one of the two has no such part."""
+    _, _, rest = page.partition(QUOTE_BEGINS)
+    before, begins, old = readme.partition(QUOTE_BEGINS)
+    quoted, ends, _ = rest.partition(QUOTE_ENDS)
+    _, old_ends, after = old.partition(QUOTE_ENDS)
+    if not (begins and ends and old_ends):
+        raise ValueError("there is no place for the figures")
+    return f"{before}{QUOTE_BEGINS}{quoted}{QUOTE_ENDS}{after}"
+
+
+def machine_line(facts: dict[str, Any]) -> str:
+    """Say in one sentence where the figures come from."""
+    return (
+        f"{facts['cpu']}, {facts['cores']} cores shared by the load, the servers and PostgreSQL {facts['postgres']};"
+        f" {facts['memory_gib']} GiB; {facts['system']}; Python {facts['python']}; load by {facts['generator']}."
+    )
 
 
 def as_markdown(report: dict[str, Any]) -> str:
     """Return the report as a page."""
-    facts, plan = report["machine"], report["plan"]
+    plan, flows = report["plan"], report["flows"]
     lines = [
         "# Benchmark: the latest run",
         "",
-        f"{facts['cpu']}, {facts['cores']} cores shared by the load, the server and PostgreSQL {facts['postgres']};"
-        f" {facts['memory_gib']} GiB; {facts['system']}; Python {facts['python']}; load by {facts['generator']}.",
-        f"Medians of {plan['rounds']} interleaved rounds of {plan['round_s']:g} s at {plan['connections']} connections,"
-        f" one process each. Rows: {', '.join(f'{name} {count:,}' for name, count in plan['rows'].items())}.",
-        f"soko answered its first request {report['soko_start_s']:g} s after its start.",
+        QUOTE_BEGINS.rstrip(),
+        f"Measured on {report['made_at'][:10]}: {machine_line(report['machine'])}",
+        f"Requests a second, the median of {plan['rounds']} interleaved rounds of {plan['round_s']:g} s at"
+        f" {plan['connections']} connections; then how many times as many soko answers, with the target."
+        " A ratio in bold misses its target.",
         "",
-        "| | flow | soko /s | floor /s | of floor | target | p50 ms | p99 ms | floor p99 ms | CPU s/1,000"
-        " | floor CPU | RSS MiB | slowest ms, crowd |",
-        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "| | flow | soko | floor | drf | fastapi | of the floor | x drf | x fastapi | soko p50 ms | soko p99 ms |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+        *(_row(key, flow) for key, flow in flows.items()),
+        QUOTE_ENDS,
+        "",
+        f"Rows: {', '.join(f'{name} {count:,}' for name, count in plan['rows'].items())}."
+        f" soko answered its first request {report['soko_start_s']:g} s after its start.",
+        "",
+        "| | contender | requests /s | p50 ms | p99 ms | CPU s/1,000 | RSS MiB | crowd /s | crowd p99 ms"
+        " | slowest ms, crowd |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+        *(_contender_row(key, name, flow[name]) for key, flow in flows.items() for name in _names(flow)),
+        "",
+        f"The crowd has {plan['many_connections']} connections.",
+        "",
+        *_limits(flows),
     ]
-    for key, flow in report["flows"].items():
-        ours, floor, ratio, target = flow["soko"], flow["floor"], flow["ratio"]["floor"], flow["target"]["floor"]
-        shown = f"{ratio:.2f}" if ratio >= target else f"**{ratio:.2f}**"
-        slowest = f"{ours['crowded']['max_ms']:,.0f}" if ours["crowded"] else "-"
-        lines.append(
-            f"| {key} | {flow['title']} | {ours['rps']:,.0f} | {floor['rps']:,.0f} | {shown} | {target:g}"
-            f" | {ours['p50_ms']:.2f} | {ours['p99_ms']:.2f} | {floor['p99_ms']:.2f} | {ours['cpu_s_per_1000']}"
-            f" | {floor['cpu_s_per_1000']} | {ours['rss_mib']} | {slowest} |"
-        )
-    lines += ["", *_limits(report["flows"])]
     if pages := report["pages"]:
         lines.append(
             f"- A page from the second half of a list takes {pages['ratio']:.2f} times as long as the first (G3):"
@@ -64,8 +93,49 @@ def as_markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def as_svg(report: dict[str, Any]) -> str:
+    """Return the requests a second as a chart."""
+    groups = [
+        Bars(title=f"{key}  {flow['title']}", values={name: flow[name]["rps"] for name in _names(flow)})
+        for key, flow in report["flows"].items()
+    ]
+    subtitle = (
+        f"Requests a second, {report['made_at'][:10]}, {report['machine']['cores']} cores."
+        " Each flow has a scale of its own; longer is better."
+    )
+    return bars_as_svg(groups, series=("soko", *OTHERS), title="Soko and its peers", subtitle=subtitle)
+
+
+def _names(flow: dict[str, Any]) -> Sequence[str]:
+    return [name for name in ("soko", *OTHERS) if name in flow]
+
+
+def _row(key: str, flow: dict[str, Any]) -> str:
+    speeds = [f"{flow[name]['rps']:,.0f}" if name in flow else "-" for name in ("soko", *OTHERS)]
+    ours = flow["soko"]
+    ratios = [_ratio(flow, name) for name in OTHERS]
+    cells = [key, flow["title"], *speeds, *ratios, f"{ours['p50_ms']:.2f}", f"{ours['p99_ms']:.2f}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def _ratio(flow: dict[str, Any], name: str) -> str:
+    if name not in flow["ratio"]:
+        return "-"
+    ratio, target = flow["ratio"][name], flow["target"][name]
+    shown = f"{ratio:.2f}" if ratio >= target else f"**{ratio:.2f}**"
+    return f"{shown} (≥ {target:g})"
+
+
+def _contender_row(key: str, name: str, figures: dict[str, Any]) -> str:
+    crowd = figures["crowded"]
+    crowded = [f"{crowd['rps']:,.0f}", f"{crowd['p99_ms']:,.0f}", f"{crowd['max_ms']:,.0f}"] if crowd else ["-"] * 3
+    speeds = [f"{figures['rps']:,.0f}", f"{figures['p50_ms']:.2f}", f"{figures['p99_ms']:.2f}"]
+    cells = [key, name, *speeds, str(figures["cpu_s_per_1000"]), str(figures["rss_mib"]), *crowded]
+    return f"| {' | '.join(cells)} |"
+
+
 def _limits(flows: dict[str, Any]) -> list[str]:
-    """Say which limits were not kept."""
+    """Say which limits soko did not keep (G2)."""
     said = []
     for key, flow in flows.items():
         ours = flow["soko"]

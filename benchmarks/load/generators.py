@@ -7,13 +7,13 @@ figures of the two cannot be compared with each other; the report names the one 
 import asyncio
 import json
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 HERE = Path(__file__).parent
+PEERS_PROGRAMS = HERE.parents[1] / ".tools/peers/bin"
 PATIENCE_S = 10
 """How long a request may take before it counts as failed."""
 
@@ -142,15 +142,14 @@ class K6:
 
 async def find_generator(wanted: str = "auto") -> Generator:
     """Return the generator of a name, or the first that is there. Raises LoadFailed."""
-    beside = str(Path(sys.executable).parent)
     if wanted in {"auto", "wrk"} and (program := shutil.which("wrk")) is not None:
         version = (await _output([program, "--version"]))[0].split(" [")[0]
         return Wrk(program, version)
-    program = shutil.which("k6", path=beside) or shutil.which("k6")
+    program = shutil.which("k6", path=PEERS_PROGRAMS) or shutil.which("k6")
     if wanted in {"auto", "k6"} and program is not None:
         version = (await _output([program, "version"]))[0].split(" (")[0]
         return K6(program, version)
-    raise LoadFailed("neither wrk nor k6 is installed: `make ready` brings k6")
+    raise LoadFailed("neither wrk nor k6 is installed: `python3 scripts/bootstrap.py peers` brings k6")
 
 
 async def _said(command: Sequence[str]) -> str:
