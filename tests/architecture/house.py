@@ -40,6 +40,7 @@ BELONGS_TO = {
     "health": "operations",
     "job_runs": "operations",
     "meter": "operations",
+    "metrics": "operations",
     "uploads": "files",
     "wallet": "ledger",
     "wallet_queries": "ledger",

@@ -154,9 +154,9 @@ class DarajaPaymentGateway:
         """Open the account. Raises ValueError where the certificate for payouts cannot be read."""
         self._settings = settings
         self._clock = clock
-        self._provider = ProviderClient(client, clock, settings.base_url, settings.patience)
+        self.provider = ProviderClient(client, clock, settings.base_url, settings.patience)
         self._token = AccessToken(
-            self._provider,
+            self.provider,
             clock,
             TokenRequest(
                 method="GET",
@@ -353,7 +353,7 @@ class DarajaPaymentGateway:
                     retry_after_s=token.retry_after_s,
                 )
             headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
-            reply = _read(await self._provider.ask("POST", path, headers=headers, json=body))
+            reply = _read(await self.provider.ask("POST", path, headers=headers, json=body))
             if reply.code != AUTHENTICATION_FAILED:
                 return reply
             self._token.drop(token)

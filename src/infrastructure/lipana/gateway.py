@@ -129,7 +129,7 @@ class LipanaPaymentGateway:
 
     def __init__(self, client: httpx.AsyncClient, settings: LipanaSettings, clock: Clock) -> None:
         self._settings = settings
-        self._provider = ProviderClient(client, clock, settings.base_url, settings.patience)
+        self.provider = ProviderClient(client, clock, settings.base_url, settings.patience)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -326,7 +326,7 @@ class LipanaPaymentGateway:
         headers = {"x-api-key": self._settings.api_key, "accept": "application/json"}
         if is_payout:  # which of the two its payout calls want is not settled: both
             headers["authorization"] = f"Bearer {self._settings.api_key}"
-        reply = await self._provider.ask(method, path, headers=headers, json=json, params=params)
+        reply = await self.provider.ask(method, path, headers=headers, json=json, params=params)
         if reply.status is None:
             return _Reply(code=reply.code, did_not_leave=reply.did_not_leave, retry_after_s=reply.retry_after_s)
         return _read(reply.status, reply.body, reply.retry_after_s)

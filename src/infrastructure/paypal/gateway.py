@@ -165,9 +165,9 @@ class PayPalPaymentGateway:
 
     def __init__(self, client: httpx.AsyncClient, settings: PayPalSettings, clock: Clock) -> None:
         self._settings = settings
-        self._provider = ProviderClient(client, clock, settings.base_url, settings.patience)
+        self.provider = ProviderClient(client, clock, settings.base_url, settings.patience)
         self._token = AccessToken(
-            self._provider,
+            self.provider,
             clock,
             TokenRequest(
                 method="POST",
@@ -345,7 +345,7 @@ class PayPalPaymentGateway:
                 headers |= {"content-type": "application/json", "prefer": "return=representation"}
             if key is not None:
                 headers["paypal-request-id"] = key
-            reply = await self._provider.ask(method, path, headers=headers, json=json)
+            reply = await self.provider.ask(method, path, headers=headers, json=json)
             if reply.status != httpx.codes.UNAUTHORIZED:
                 break
             self._token.drop(token)

@@ -1,21 +1,24 @@
 """The pool of connections and the one way to borrow from it."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import asyncpg
 import msgspec
+from asyncpg.connection import LoggedQuery
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import PoolProxiedConnection
 
+from application.core.kernel.tracing import NO_TRACING, Tracing
 from domain.core.kernel.errors import Invalid, Unavailable
-from infrastructure.postgres.statements import Connection
+from infrastructure.postgres.statements import Connection, summary_of
 
 RUNTIME_ROLE = "soko_runtime"
 """The role of every connection of the server: it may add to the books and the audit trail, never change them."""
@@ -38,7 +41,8 @@ DOWN = (
     asyncpg.LockNotAvailableError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
-    asyncpg.InvalidTransactionStateError,
+    asyncpg.InvalidTransactionStateError,  # a primary that has become a replica among them
+    asyncpg.TargetServerAttributeNotMatched,  # of the servers named none is the primary, at the moment
     OSError,
     TimeoutError,
     PoolTimeout,
@@ -65,6 +69,17 @@ class ValueNotStorable(Invalid):
 
 class DatabaseUnavailable(Unavailable):
     """The database cannot be reached at the moment; try again."""
+
+
+DRIVER = "postgresql+asyncpg://"
+
+
+def dsn_of(url: str) -> str:
+    """Return a database URL as asyncpg reads it, which knows everything that libpq's may say.
+
+    SQLAlchemy reads them its own way, and neither several servers nor `sslmode` in libpq's words; it gets none.
+    """
+    return "postgresql://" + url.removeprefix(DRIVER) if url.startswith(DRIVER) else url
 
 
 @asynccontextmanager
@@ -94,6 +109,14 @@ Taken: TypeAlias = tuple[Connection, PoolProxiedConnection]
 """The driver's connection, and what SQLAlchemy's pool knows it by."""
 
 
+class Reads(Protocol):
+    """Where queries get a connection for single statements."""
+
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
+        """Lend a connection without a transaction: each statement commits by itself. Raises DatabaseUnavailable."""
+        ...
+
+
 class Database:
     """A pool over one PostgreSQL. `borrowed` counts the connections that are out, for readiness and tests.
 
@@ -115,13 +138,19 @@ class Database:
             settings["role"] = role
         self._settings = settings
         self.pool_size = pool_size
+        self._dsn = dsn_of(url)
         self.engine: AsyncEngine = create_async_engine(
-            url,
+            DRIVER,
             pool_size=pool_size,
             max_overflow=0,  # a connection beyond the pool would be closed on return, and reconnecting is dear
             pool_timeout=POOL_WAIT_S,
             pool_reset_on_return=None,  # the unit of work ends its own transaction, always
-            connect_args={"server_settings": settings, "statement_cache_size": 512, "timeout": CONNECT_TIMEOUT_S},
+            connect_args={
+                "dsn": self._dsn,
+                "server_settings": settings,
+                "statement_cache_size": 512,
+                "timeout": CONNECT_TIMEOUT_S,
+            },
         )
         event.listen(self.engine.sync_engine, "connect", _speak_json)
         self._free = asyncio.Semaphore(pool_size)
@@ -134,6 +163,20 @@ class Database:
         """Set whenever a transaction of this process has committed outbox messages; the relay clears it."""
         self.publish: Callable[[Collection[str]], None] = _to_nobody
         """Called after each commit with the topics that the transaction wakes; the container sets it."""
+        self._tracing: Tracing = NO_TRACING
+
+    def traced(self, tracing: Tracing) -> None:
+        """Have transactions and round trips recorded, on connections that are opened from now on."""
+        self._tracing = tracing
+
+        def listen(connection: Any, _record: object) -> None:
+            connection.driver_connection.add_query_logger(self._ended)
+
+        event.listen(self.engine.sync_engine, "connect", listen)
+
+    def _ended(self, query: LoggedQuery) -> None:
+        failure = None if query.exception is None else type(query.exception).__name__
+        self._tracing.past(summary_of(query.query), query.elapsed, failure)  # never its parameters
 
     def connection(self) -> "Loan":
         """Lend a connection without a transaction: each statement commits by itself. Raises DatabaseUnavailable."""
@@ -141,7 +184,7 @@ class Database:
 
     def transaction(self) -> "Transaction":
         """Lend a connection inside a transaction that rolls back unless `commit` ended it in the block."""
-        return Transaction(self)
+        return Transaction(self) if self._tracing is NO_TRACING else TracedTransaction(self, self._tracing)
 
     async def take(self) -> Taken:
         """Take a connection that is open as far as anybody knows. Raises TimeoutError and what the driver raises."""
@@ -179,9 +222,8 @@ class Database:
 
     async def open_apart(self, application: str, **settings: str) -> Connection:
         """Open a connection that is not of the pool, for who keeps it. Raises what the driver raises."""
-        _, options = self.engine.dialect.create_connect_args(self.engine.url)
         server_settings = self._settings | settings | {"application_name": application}
-        return await asyncpg.connect(**options, server_settings=server_settings, timeout=CONNECT_TIMEOUT_S)
+        return await asyncpg.connect(self._dsn, server_settings=server_settings, timeout=CONNECT_TIMEOUT_S)
 
     def _released(self) -> None:
         self.borrowed -= 1
@@ -261,6 +303,35 @@ class Transaction:
             raise
         finally:
             await self._loan.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)
+
+
+class TracedTransaction(Transaction):
+    """A transaction that is recorded, from the wait for its connection to its end."""
+
+    __slots__ = ("_spans", "_tracing")
+
+    def __init__(self, database: Database, tracing: Tracing) -> None:
+        super().__init__(database)
+        self._tracing = tracing
+        self._spans = ExitStack()
+
+    async def __aenter__(self) -> Connection:
+        self._spans.enter_context(self._tracing.span("transaction"))
+        try:
+            return await super().__aenter__()
+        except BaseException:
+            self._spans.__exit__(*sys.exc_info())
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await super().__aexit__(kind, error, trace)
+        except BaseException:
+            self._spans.__exit__(*sys.exc_info())
+            raise
+        self._spans.__exit__(kind, error, trace)
 
 
 async def commit(driver: Connection) -> None:

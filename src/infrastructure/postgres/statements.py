@@ -13,6 +13,9 @@ from sqlalchemy.sql import ClauseElement
 
 _DIALECT = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves its dialects untyped
 _PLACEHOLDER = re.compile(r"\$(\d+)")
+_WRITTEN = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM) ([a-z_]+)")
+_READ = re.compile(r"\b(?:FROM|JOIN) ([a-z_]+)")
+TABLES_NAMED_MAX = 4
 
 Connection: TypeAlias = asyncpg.Connection
 
@@ -64,6 +67,19 @@ def _combined(statements: tuple[Statement, ...]) -> str:
         parts.append(f"w{index} AS ({sql})")
         offset += len(statement.names)
     return f"WITH {', '.join(parts)} SELECT 1"
+
+
+@lru_cache(maxsize=1024)
+def summary_of(sql: str) -> str:
+    """Return what a statement does to which tables, for those who watch: never the statement, never a value."""
+    written = list(dict.fromkeys(" ".join(pair) for pair in _WRITTEN.findall(sql)))
+    if written:
+        return ", ".join(written[:TABLES_NAMED_MAX])
+    verb = sql.split(maxsplit=1)[0].upper() if sql.strip() else "NOTHING"
+    read = list(dict.fromkeys(_READ.findall(sql)))
+    if verb in {"SELECT", "WITH"} and read:
+        return f"SELECT {', '.join(read[:TABLES_NAMED_MAX])}"
+    return verb.rstrip(";")
 
 
 def _shifted(placeholder: re.Match[str], *, by: int) -> str:

@@ -21,12 +21,14 @@ from infrastructure.postgres.tables import INSTANT, TEXT, UUID
 
 _ADD_MESSAGES = Statement(
     text(
-        "INSERT INTO outbox_messages (id, event_id, event_name, subscriber, payload, trace_id, occurred_at, due_at)"
-        " SELECT m.id, m.event_id, m.event_name, m.subscriber, m.payload, :trace_id, :now, :now"
+        "INSERT INTO outbox_messages (id, event_id, event_name, subscriber, payload, trace_id, span_id,"
+        " occurred_at, due_at)"
+        " SELECT m.id, m.event_id, m.event_name, m.subscriber, m.payload, :trace_id, :span_id, :now, :now"
         " FROM json_to_recordset(CAST(:rows AS json))"
         " AS m(id uuid, event_id uuid, event_name text, subscriber text, payload jsonb)"
     ).bindparams(
         bindparam("trace_id", type_=TEXT),
+        bindparam("span_id", type_=TEXT),
         bindparam("now", type_=INSTANT),
         bindparam("rows", type_=TEXT),
     )
@@ -203,7 +205,13 @@ class PostgresUnitOfWork:
     def _stage_records(self, batch: WriteBatch, now: datetime) -> None:
         request = current_request()
         if self._messages:
-            batch.stage(_ADD_MESSAGES, trace_id=request.trace_id, now=now, rows=as_rows(self._messages))
+            batch.stage(
+                _ADD_MESSAGES,
+                trace_id=request.trace_id,
+                span_id=request.span_id,
+                now=now,
+                rows=as_rows(self._messages),
+            )
             self._messages.clear()
             self._has_messages = True
         if self._audit:

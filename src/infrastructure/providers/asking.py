@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 import httpx
 
 from application.core.kernel.ports import Clock
+from application.core.kernel.tracing import NO_TRACING, SpanKind, Tracing
+from application.core.operations.figures import Figures
 from infrastructure.providers.circuit import Circuit
 
 ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -48,6 +50,17 @@ class ProviderReply:
     retry_after_s: int | None = None
 
 
+@runtime_checkable
+class AsksProvider(Protocol):
+    """A gateway whose requests can be watched."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def provider(self) -> "ProviderClient": ...
+
+
 class ProviderClient:
     """Sends single requests to one provider and never repeats one; a circuit keeps us from a provider that is down."""
 
@@ -58,6 +71,14 @@ class ProviderClient:
         self._total_timeout_s = patience.total_timeout_s
         self._timeout = httpx.Timeout(patience.total_timeout_s, connect=patience.connect_timeout_s)
         self._circuit = Circuit(clock, failures_to_open=patience.failures_to_open, open_for=patience.open_for)
+        self._name = ""
+        self._figures = Figures()
+        self._tracing: Tracing = NO_TRACING
+
+    def watched(self, name: str, figures: Figures, tracing: Tracing) -> None:
+        """Have what is asked counted and traced under the provider's name."""
+        self._name, self._figures, self._tracing = name, figures, tracing
+        figures.circuits[name] = lambda: self._circuit.wait_s() is not None
 
     async def ask(
         self,
@@ -70,6 +91,29 @@ class ProviderClient:
         params: Mapping[str, str] | None = None,
     ) -> ProviderReply:
         """Send one request with a JSON body, a form, or none, and say what came of it; too long a body comes empty."""
+        figures, name = self._figures, self._name
+        with self._tracing.span(f"{method} {name}", kind=SpanKind.CLIENT) as span:  # paths hold ids
+            if span.traceparent is not None:
+                headers = {**headers, "traceparent": span.traceparent}
+            with figures.timed(figures.provider_times, name):
+                reply = await self._ask(method, path, headers=headers, json=json, form=form, params=params)
+            outcome = _outcome(reply)
+            figures.provider_calls[name, outcome] += 1
+            span.note("soko.outcome", outcome)
+            if reply.status is None:
+                span.failed(outcome)
+        return reply
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        json: object | None,
+        form: Mapping[str, str] | None,
+        params: Mapping[str, str] | None,
+    ) -> ProviderReply:
         wait_s = self._circuit.wait_s()
         if wait_s is not None:
             return ProviderReply(code=GATEWAY_UNAVAILABLE, did_not_leave=True, retry_after_s=wait_s)
@@ -115,6 +159,15 @@ class ProviderClient:
                 return response.status_code, response.headers, bytes(body)
             finally:
                 await response.aclose()
+
+
+def _outcome(reply: ProviderReply) -> str:
+    """Return the word under which a reply is counted."""
+    if reply.status is not None:
+        return f"{reply.status // 100}xx"
+    if not reply.did_not_leave:
+        return "no_answer"
+    return "kept_away" if reply.retry_after_s is not None else "unreachable"
 
 
 def _retry_after_s(header: str | None, now: datetime) -> int | None:

@@ -12,6 +12,8 @@ import structlog
 
 from application.core.kernel.ports import EventHandler
 from application.core.kernel.request_context import RequestContext, request_context
+from application.core.kernel.tracing import NO_TRACING, SpanKind, Tracing
+from application.core.operations.figures import Figures
 from domain.core.kernel.errors import Unavailable
 from domain.core.kernel.events import Event
 from infrastructure.postgres.core.outbox import LEASE, Message, PostgresOutbox
@@ -45,9 +47,18 @@ class Subscribers(Protocol):
 class DeliverMessage:
     """Delivers; never raises for what a handler does, only when the database is away."""
 
-    def __init__(self, outbox: PostgresOutbox, subscribers: Subscribers) -> None:
+    def __init__(
+        self,
+        outbox: PostgresOutbox,
+        subscribers: Subscribers,
+        *,
+        figures: Figures | None = None,
+        tracing: Tracing = NO_TRACING,
+    ) -> None:
         self._outbox = outbox
         self._subscribers = subscribers
+        self._figures = figures or Figures()
+        self._tracing = tracing
 
     async def __call__(self, message_id: UUID) -> None:
         """Deliver a message if it is still to be delivered. Raises DatabaseUnavailable."""
@@ -56,14 +67,23 @@ class DeliverMessage:
             return
         subscriber = self._subscribers.named(message.subscriber)
         if subscriber is None:
+            self._figures.deliveries[message.event_name, "dead"] += 1
             await self._outbox.bury(message_id, f"nobody is called {message.subscriber} any more")
             _log.error("message_dead", event_name=message.event_name, subscriber=message.subscriber, reason="removed")
             return
         if message.attempts > TRIES_MAX:  # no try of it ever came to an end: it takes its worker with it
+            self._figures.deliveries[message.event_name, "dead"] += 1
             await self._outbox.bury(message_id, message.last_error or "every worker that tried has died")
             _log.error("message_dead", event_name=message.event_name, subscriber=message.subscriber, reason="deadly")
             return
-        with request_context(RequestContext(trace_id=message.trace_id)):
+        begun = self._tracing.span(
+            f"deliver {message.event_name}",
+            kind=SpanKind.CONSUMER,
+            trace_id=message.trace_id,
+            parent_id=message.span_id,
+        )
+        with begun as span, request_context(RequestContext(trace_id=message.trace_id, span_id=span.id)):
+            span.note("soko.subscriber", message.subscriber)
             try:
                 async with self._renewed(message_id):
                     event = msgspec.convert(message.payload, subscriber.event)
@@ -71,16 +91,33 @@ class DeliverMessage:
             except DeliveredBefore:
                 return
             except Exception as error:
+                span.failed(type(error).__name__)
                 await self._failed(message, error)
+            else:
+                self._done(message)
+
+    def _done(self, message: Message) -> None:
+        took_s = self._outbox.age_s(message.delivery.occurred_at)
+        self._figures.deliveries[message.event_name, "done"] += 1
+        self._figures.delivery_times[message.event_name,].observe(took_s)
+        _log.info(
+            "delivered",
+            event_name=message.event_name,
+            subscriber=message.subscriber,
+            attempts=message.attempts,
+            seconds=round(took_s, 3),
+        )
 
     async def _failed(self, message: Message, error: Exception) -> None:
         # the first line only: in the others the driver quotes rows
         said = f"{type(error).__name__}: {error}".partition("\n")[0]
         facts = {"event_name": message.event_name, "subscriber": message.subscriber, "attempts": message.attempts}
         if message.attempts >= TRIES_MAX:
+            self._figures.deliveries[message.event_name, "dead"] += 1
             await self._outbox.bury(message.delivery.id, said)
             _log.error("message_dead", **facts, exc_info=error)
             return
+        self._figures.deliveries[message.event_name, "failed"] += 1
         wait = min(RETRY_FIRST * 2 ** (message.attempts - 1), RETRY_LONGEST)
         await self._outbox.retry(message.delivery.id, after=wait, error=said)
         is_expected = isinstance(error, Unavailable)

@@ -10,6 +10,8 @@ import structlog
 
 from application.core.kernel.ports import Clock, IdSource
 from application.core.kernel.request_context import RequestContext, request_context
+from application.core.kernel.tracing import NO_TRACING, Tracing
+from application.core.operations.figures import Figures
 from domain.core.kernel.errors import Unavailable
 from domain.core.operations.schedule import Schedule
 from infrastructure.postgres.core.job_runs import LEASE, PostgresJobRuns, Run
@@ -65,9 +67,19 @@ class Scheduler:
 class JobRunner:
     """Runs what was planned, one run at a time; start several for more at once."""
 
-    def __init__(self, runs: PostgresJobRuns, ids: IdSource, jobs: Sequence[ScheduledJob]) -> None:
+    def __init__(
+        self,
+        runs: PostgresJobRuns,
+        ids: IdSource,
+        jobs: Sequence[ScheduledJob],
+        *,
+        figures: Figures | None = None,
+        tracing: Tracing = NO_TRACING,
+    ) -> None:
         self._runs = runs
         self._ids = ids
+        self._figures = figures or Figures()
+        self._tracing = tracing
         self._jobs: Mapping[str, ScheduledJob] = {job.name: job for job in jobs}
         self._names = list(self._jobs)
 
@@ -83,13 +95,19 @@ class JobRunner:
         if run is None:
             return False
         job = self._jobs[run.job]
-        with request_context(RequestContext(trace_id=self._ids.new().hex)):
+        trace_id = run.trace_id or self._ids.new().hex
+        begun = self._tracing.span(f"run {run.job}", trace_id=trace_id)
+        with begun as span, request_context(RequestContext(trace_id=trace_id, span_id=span.id)):
             try:
                 async with self._renewed(run):
-                    handled = await self._all_batches(job, stop)
+                    with self._figures.timed(self._figures.run_times, run.job):
+                        handled = await self._all_batches(job, stop)
             except Exception as error:
+                span.failed(type(error).__name__)
+                self._figures.runs[run.job, "failed"] += 1
                 await self._failed(run, error)
             else:
+                self._figures.runs[run.job, "done"] += 1
                 await self._runs.finish(run, handled)
                 if handled:
                     _log.info("job_done", job=job.name, handled=handled)

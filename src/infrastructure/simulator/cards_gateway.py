@@ -69,7 +69,7 @@ class SimulatedCardGateway:
     name = "simulator"
 
     def __init__(self, client: httpx.AsyncClient, settings: SimulatedCardSettings, clock: Clock) -> None:
-        self._provider = ProviderClient(client, clock, settings.base_url, Patience())
+        self.provider = ProviderClient(client, clock, settings.base_url, Patience())
         self._headers = {"authorization": f"Bearer {settings.secret_key}"}
 
     @property
@@ -112,7 +112,7 @@ class SimulatedCardGateway:
             }
         elif collection.token is not None:
             body["token"] = collection.token
-        reply = await self._provider.ask("POST", "/charges", headers=self._headers, json=body)
+        reply = await self.provider.ask("POST", "/charges", headers=self._headers, json=body)
         fields = _fields(reply)
         return _not_done(reply, fields) if fields is None or "id" not in fields else _charge(fields)
 
@@ -134,7 +134,7 @@ class SimulatedCardGateway:
             "amount": repayment.amount.minor,
             "currency": repayment.amount.currency,
         }
-        reply = await self._provider.ask("POST", "/refunds", headers=self._headers, json=body)
+        reply = await self.provider.ask("POST", "/refunds", headers=self._headers, json=body)
         fields = _fields(reply)
         return _not_done(reply, fields) if fields is None or "id" not in fields else _movement(fields)
 
@@ -180,7 +180,7 @@ class SimulatedCardGateway:
         wanted = references.transaction_id
         if wanted is None:
             return _NOT_FOUND
-        reply = await self._provider.ask("GET", f"{path}/{quote(wanted, safe='')}", headers=self._headers)
+        reply = await self.provider.ask("GET", f"{path}/{quote(wanted, safe='')}", headers=self._headers)
         fields = _fields(reply)
         if fields is not None and text_at(fields, "id") == wanted:
             return read(fields)
@@ -195,7 +195,7 @@ class SimulatedCardGateway:
 
     async def _rows(self, params: Mapping[str, str]) -> AsyncIterator[Fields]:
         for page in range(1, PAGES_MAX + 1):
-            reply = await self._provider.ask(
+            reply = await self.provider.ask(
                 "GET", "/charges", headers=self._headers, params={**params, "page": str(page)}
             )
             fields = _fields(reply) or {}

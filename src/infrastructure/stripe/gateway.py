@@ -134,7 +134,7 @@ class StripePaymentGateway:
     def __init__(self, client: httpx.AsyncClient, settings: StripeSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._provider = ProviderClient(client, clock, settings.base_url, settings.patience)
+        self.provider = ProviderClient(client, clock, settings.base_url, settings.patience)
         self._headers = {
             "authorization": f"Bearer {settings.secret_key}",
             "stripe-version": API_VERSION,
@@ -370,7 +370,7 @@ class StripePaymentGateway:
         form: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
     ) -> _Reply:
-        reply = await self._provider.ask(method, path, headers={**self._headers, **headers}, form=form, params=params)
+        reply = await self.provider.ask(method, path, headers={**self._headers, **headers}, form=form, params=params)
         if reply.status is None:
             return _Reply(code=reply.code, did_not_leave=reply.did_not_leave, retry_after_s=reply.retry_after_s)
         return _read(reply.status, reply.body, reply.retry_after_s)

@@ -12,6 +12,7 @@ from application.core.audit.trail import AuditTrailChain
 from application.core.files.links import FileLinks
 from application.core.files.ports import FilePurposes, FileQueries, FileScanner, FilesUnitOfWork
 from application.core.files.storage import ObjectStorage
+from application.core.files.transfers import DirectTransfers
 from application.core.identity.clean_tokens import IdentityHousekeeping
 from application.core.identity.on_identity_mail import IdentityMailUnitOfWork
 from application.core.identity.ports import AttemptCounter, RevocationBoard, TicketStore
@@ -20,6 +21,7 @@ from application.core.identity.security import AccessTokens, CodeHasher, OneTime
 from application.core.kernel.ports import Clock, IdSource, PhoneNumbers, Policies, Randomness
 from application.core.kernel.realtime import Realtime
 from application.core.kernel.receipts import Receipts
+from application.core.kernel.tracing import NO_TRACING, Tracing
 from application.core.ledger.ports import EarningsUnitOfWork
 from application.core.ledger.proof import LedgerBooks, LedgerSeals
 from application.core.ledger.queries import WalletQueries
@@ -111,8 +113,11 @@ class Adapters:
     file_links: FileLinks
     file_queries: FileQueries
     file_scanner: FileScanner
+    file_transfers: DirectTransfers
     files_units: Callable[[], FilesUnitOfWork]
     object_storage: ObjectStorage
+    upload_links: FileLinks
+    """Signs the forms of uploads, where this server takes them itself."""
     file_purposes: FilePurposes = field(default_factory=FilePurposes)
     """What the areas store files for; `build` fills it."""
     mail_addresses: MailAddresses
@@ -124,6 +129,7 @@ class Adapters:
     waiting_mails: WaitingMails
     figures: Figures = field(default_factory=Figures)
     """What this process counts of itself."""
+    tracing: Tracing = NO_TRACING
     health_checks: tuple[HealthCheck, ...]
     receipts: Receipts
     vitals: Vitals

@@ -97,4 +97,5 @@ def create_edge(
         trusted_proxies=trusted_proxies,
         allowed_hosts=allowed_hosts,
         is_https=is_production,
+        tracing=server.adapters.tracing,
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -13,8 +13,8 @@ import structlog
 
 from application.core.kernel.ports import Clock
 from application.core.kernel.realtime import Realtime
-from infrastructure.local.disk_storage import DiskObjectStorage
-from infrastructure.local.health import FolderCheck
+from application.core.kernel.tracing import NO_TRACING, Tracing
+from application.core.operations.figures import Figures
 from infrastructure.local.mail_catcher import MailCatcher
 from infrastructure.local.postgres import EmbeddedPostgres
 from infrastructure.local.realtime import InMemoryRealtime
@@ -53,13 +53,13 @@ from infrastructure.postgres.gigs.queries import PostgresGigsQueries
 from infrastructure.postgres.gigs.unit_of_work import PostgresGigsUnitOfWork
 from infrastructure.postgres.migrations import Migrations, head_of
 from infrastructure.postgres.realtime import PostgresRealtime
+from infrastructure.providers.asking import AsksProvider
 from infrastructure.queue.delivery import DeliverMessage
 from infrastructure.queue.jobs import JobRunner, Scheduler
 from infrastructure.queue.relay import OutboxRelay
 from infrastructure.security.jwt import JwtAccessTokens
 from infrastructure.security.passwords import Argon2PasswordHasher, HmacCodeHasher
 from infrastructure.security.sealing import AesGcmSealer
-from infrastructure.security.signed_links import HmacFileLinks
 from infrastructure.security.soko_callbacks import SokoCallbacks
 from infrastructure.security.totp import Rfc6238Passwords
 from infrastructure.system.clock import SystemClock
@@ -71,6 +71,7 @@ from interface.bootstrap.area import SubscriptionList
 from interface.bootstrap.asgi import create_edge
 from interface.bootstrap.background import Background, Loop, every
 from interface.bootstrap.container import Server, build
+from interface.bootstrap.core.files_storage import open_storage
 from interface.bootstrap.core.mail import open_mailer
 from interface.bootstrap.core.notifications import deliver_mails_of
 from interface.bootstrap.core.payment_gateways import open_gateways
@@ -141,7 +142,8 @@ class Runtime:
         if worker:
             loops.append(Loop("outbox relay", self._relay))
             loops.append(every(MAIL_EVERY, "notifications.deliver", self._deliver_mails))
-            runner = JobRunner(runs, ids, self.server.jobs)
+            figures, tracing = self.adapters.figures, self.adapters.tracing
+            runner = JobRunner(runs, ids, self.server.jobs, figures=figures, tracing=tracing)
             loops += [Loop(f"job runner {number}", runner.run) for number in range(1, JOBS_AT_ONCE + 1)]
         if scheduler:
             loops.append(Loop("scheduler", Scheduler(runs, clock, self.server.jobs).run))
@@ -165,12 +167,16 @@ class Runtime:
         while await deliver_mails(MAILS_AT_ONCE) == MAILS_AT_ONCE:
             continue
 
+    def _deliver_message(self, outbox: PostgresOutbox) -> DeliverMessage:
+        figures, tracing = self.adapters.figures, self.adapters.tracing
+        return DeliverMessage(outbox, self.subscriptions, figures=figures, tracing=tracing)
+
     async def _relay(self, stop: asyncio.Event) -> None:
         # taskiq brings aiohttp with it: a tenth of the start, for nothing where only requests are answered
         from infrastructure.queue.broker import InProcessBroker
 
         outbox = PostgresOutbox(self.database, self.adapters.clock)
-        broker = InProcessBroker(DeliverMessage(outbox, self.subscriptions))
+        broker = InProcessBroker(self._deliver_message(outbox))
         await broker.start()
         try:
             await OutboxRelay(outbox, broker, written=self.database.messages_written).run(stop)
@@ -265,7 +271,14 @@ async def real_adapters(
         )
     except ValueError as error:
         raise SettingsRefused(f"SECRET_KEY: {error}") from error
+    figures, tracing = Figures(), await _tracing(settings, resources)
+    if tracing is not NO_TRACING:
+        database.traced(tracing)
     gateways, simulator = await open_gateways(settings, clock=clock, resources=resources)
+    for gateway in gateways.bound:
+        if isinstance(gateway, AsksProvider):
+            gateway.provider.watched(gateway.name, figures, tracing)
+    files = await open_storage(settings, resources)
     mailer, mail_catcher = await open_mailer(settings, clock=clock, resources=resources)
     payment_queries = PostgresPaymentQueries(database)
     vitals = PostgresVitals(database, clock)
@@ -292,11 +305,13 @@ async def real_adapters(
         rating_queries=PostgresRatingQueries(database),
         audit_chain=PostgresAuditTrailChain(database, clock),
         audit_queries=PostgresAuditQueries(database),
-        file_links=HmacFileLinks(secret, audience=settings.address),
+        file_links=files.file_links,
         file_queries=PostgresFileQueries(database),
         file_scanner=TrustingScanner(),
+        file_transfers=files.transfers,
         files_units=core_unit,
-        object_storage=DiskObjectStorage(settings.data_path / "files"),
+        object_storage=files.storage,
+        upload_links=files.upload_links,
         mail_addresses=PostgresMailAddresses(database),
         mail_catcher=mail_catcher,
         mailer=mailer,
@@ -312,11 +327,13 @@ async def real_adapters(
         callback_inbox=PostgresCallbackInbox(database),
         daily_figures=payment_queries,
         gateways=gateways,
+        figures=figures,
+        tracing=tracing,
         health_checks=(
             DatabaseCheck(database),
             MigrationsCheck(database, head_of(MIGRATIONS)),
             WorkerCheck(vitals, clock),
-            FolderCheck(settings.data_path),
+            files.check,
         ),
         housekeeping=PostgresHousekeeping(database),
         receipts=PostgresReceipts(database, clock, ids),
@@ -331,7 +348,7 @@ async def real_adapters(
         clock=clock,
         ids=ids,
         randomness=SystemRandomness(),
-        realtime=_realtime(settings, database),
+        realtime=_realtime(settings, database, figures),
         policies=PostgresPolicies(database, clock, defaults=settings.policy_defaults),
         passwords=passwords,
         codes=codes,
@@ -351,10 +368,26 @@ async def real_adapters(
     )
 
 
-def _realtime(settings: Settings, database: Database) -> Realtime:
+async def _tracing(settings: Settings, resources: AsyncExitStack) -> Tracing:
+    """Return what records spans, if they are wanted."""
+    if not settings.traces_url:
+        return NO_TRACING
+    from infrastructure.opentelemetry.tracing import OpenTelemetryTracing  # its SDK takes a tenth of a second
+
+    tracing = OpenTelemetryTracing(settings.traces_url)
+    resources.push_async_callback(asyncio.to_thread, tracing.close)
+    return tracing
+
+
+def _realtime(settings: Settings, database: Database, figures: Figures) -> Realtime:
     """Return what carries wake-ups, and have the commits of this process published by it."""
     realtime = InMemoryRealtime() if settings.realtime == "memory" else PostgresRealtime(database)
-    database.publish = realtime.publish
+
+    def publish(topics: Collection[str]) -> None:
+        figures.wakes += len(topics)
+        realtime.publish(topics)
+
+    database.publish = publish
     return realtime
 
 

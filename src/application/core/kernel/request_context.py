@@ -21,6 +21,8 @@ class RequestContext:
     """What every record of a change carries beside the change itself."""
 
     trace_id: str
+    span_id: str | None = None
+    """Of the span that what is done here stands under, where somebody records spans."""
     actor_id: AccountId | None = None
     actor_label: str = SYSTEM
     """Who acts where no account does: `system`, `cli`, `anonymous`."""
@@ -32,6 +34,7 @@ class RequestContext:
         """Return the same request, made by an account."""
         return RequestContext(
             trace_id=self.trace_id,
+            span_id=self.span_id,
             actor_id=account_id,
             actor_label="account",
             ip=self.ip,

@@ -107,6 +107,7 @@ class Message:
     subscriber: str
     payload: Any
     trace_id: str
+    span_id: str | None
     attempts: int
     last_error: str | None
 
@@ -146,6 +147,7 @@ class PostgresOutbox:
             subscriber=row["subscriber"],
             payload=row["payload"],
             trace_id=row["trace_id"],
+            span_id=row["span_id"],
             attempts=row["attempts"],
             last_error=row["last_error"],
         )
@@ -174,6 +176,10 @@ class PostgresOutbox:
         """Make a message that was given up due again, and tell whether there was one."""
         async with self._database.connection() as connection:
             return await _REPLAY.fetch_value(connection, message_id=message_id, now=self._clock.now()) is not None
+
+    def age_s(self, since: datetime) -> float:
+        """Return how long ago that was, in seconds."""
+        return max((self._clock.now() - since).total_seconds(), 0.0)
 
     async def state(self) -> OutboxState:
         """Return how far deliveries are behind."""

@@ -5,6 +5,11 @@ from application.core.operations.figures import Figures, Timing
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
+def known_method(method: str) -> str:
+    """Return a method under the name that is counted: made-up ones are all the same."""
+    return method if method in METHODS else "other"
+
+
 class HttpMeter:
     """Counts replies by route and status; a route is a template, so there are as many series as there are handlers."""
 
@@ -23,7 +28,7 @@ class HttpMeter:
         figures.in_flight -= 1
         timing = self._found.get((method, route))
         if timing is None:
-            known = method if method in METHODS else "other"  # made-up methods must not fill the memory
+            known = known_method(method)  # made-up methods must not fill the memory
             timing = figures.reply_times[known, route]
             if known == method:
                 self._found[method, route] = timing

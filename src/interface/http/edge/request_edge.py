@@ -4,6 +4,7 @@ import ipaddress
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import unquote_to_bytes
@@ -14,7 +15,9 @@ import structlog
 from application.core.identity.authenticate import Caller
 from application.core.kernel.ports import IdSource
 from application.core.kernel.request_context import RequestContext, enter_request
+from application.core.kernel.tracing import NO_TRACING, SpanKind, Tracing
 from domain.core.kernel.errors import DomainError, Malformed
+from interface.http.edge.meter import known_method
 from interface.http.edge.sending import refuse_socket, send_body, send_refusal
 from interface.http.edge.wire_types import App, Message, Receive, Scope, Send
 from interface.http.errors import CODE_BY_STATUS, DETAIL_BY_STATUS, PROBLEM_JSON, REFUSAL_CODE, document
@@ -31,7 +34,7 @@ ANONYMOUS = "anonymous"
 HEALTH_PATHS = "/health/"
 """Probes come by address, not by name."""
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}", re.ASCII)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -76,6 +79,7 @@ class RequestEdge:
         trusted_proxies: Iterable[str] = (),
         allowed_hosts: Iterable[str] = (),
         is_https: bool = False,
+        tracing: Tracing = NO_TRACING,
         elapsed: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._app = app
@@ -83,6 +87,8 @@ class RequestEdge:
         self._meter = meter
         self._trusted = tuple(ipaddress.ip_network(each, strict=False) for each in trusted_proxies)
         self._hosts = frozenset(host.lower() for host in allowed_hosts)
+        self._tracing = tracing
+        self._is_traced = tracing is not NO_TRACING
         self._elapsed = elapsed
         self._reply_headers = [
             (b"x-content-type-options", b"nosniff"),
@@ -107,11 +113,33 @@ class RequestEdge:
         if scope["type"] == "websocket":
             await self._hold(scope, receive, send, headers)
             return
-        await self._answer(scope, receive, send, headers, context.trace_id)
+        if self._is_traced:
+            await self._record(scope, receive, send, headers, context)
+        else:
+            await self._answer(scope, receive, send, headers, context.trace_id)
+
+    async def _record(
+        self, scope: Any, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]], context: RequestContext
+    ) -> None:
+        """Answer a request, and record that as a span: its route and its status, and nothing of who or what."""
+        begun = self._tracing.span(
+            "request", kind=SpanKind.SERVER, trace_id=context.trace_id, parent_id=context.span_id
+        )
+        with begun as span:
+            enter_request(replace(context, span_id=span.id))
+            method = known_method(scope["method"])
+            span.note("http.request.method", method)
+            inner, status = await self._answer(scope, receive, send, headers, context.trace_id)
+            span.rename(f"{method} {_route(inner)}")
+            span.note("http.route", _route(inner))
+            span.note("http.response.status_code", status)
+            if status >= 500:
+                span.failed(str(inner.get(REFUSAL_CODE) or status))
 
     async def _answer(
         self, scope: Any, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]], trace_id: str
-    ) -> None:
+    ) -> tuple[Any, int]:
+        """Return the scope that the application saw, and the status."""
         started_at, status, is_head = self._elapsed(), 0, scope["method"] == "HEAD"
         method: str = scope["method"]
         self._meter.begun()
@@ -153,6 +181,7 @@ class RequestEdge:
                 ms=round(seconds * 1000, 1),
                 actor=_actor(inner),
             )
+        return inner, status
 
     async def _hold(self, scope: Any, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
         """Let a socket be opened, and count and log it; never its address, which may hold a token."""
@@ -221,21 +250,27 @@ class RequestEdge:
                 parent = value
             elif name == b"x-request-id":
                 asked = value
+        trace_id, span_id = self._trace(parent, asked)
         return RequestContext(
-            trace_id=self._trace_id(parent, asked),
+            trace_id=trace_id,
+            span_id=span_id,
             actor_label=ANONYMOUS,
             ip=self._client(scope, headers),
             user_agent=_plain(agent)[:USER_AGENT_LENGTH_MAX] if agent else None,
         )
 
-    def _trace_id(self, parent: bytes, asked: bytes) -> str:
+    def _trace(self, parent: bytes, asked: bytes) -> tuple[str, str | None]:
+        """Return the trace that a request belongs to, and the span of its sender, if that is known.
+
+        Everybody may name them: they are for finding, and nothing is decided by them.
+        """
         if parent:
             found = _TRACEPARENT.fullmatch(_plain(parent))
-            if found is not None and found[1].strip("0"):
-                return found[1]
+            if found is not None and found[1].strip("0") and found[2].strip("0"):
+                return found[1], found[2]
         if asked and _REQUEST_ID.fullmatch(name := _plain(asked)):
-            return name
-        return self._ids.new().hex
+            return name, None
+        return self._ids.new().hex, None
 
     def _client(self, scope: Any, headers: Sequence[tuple[bytes, bytes]]) -> str | None:
         """Return the address of the nearest peer that is no proxy of ours; what is further away can be made up."""
