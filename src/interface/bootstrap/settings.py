@@ -290,6 +290,8 @@ def _unusable(settings: Settings) -> list[str]:
         except PolicyValueRefused as error:
             wrong.append(f"{env}: {error}")
     return wrong
+    if settings.traces_url and not settings.traces_url.startswith(("http://", "https://")):
+        wrong.append("SOKO_TRACES_URL: must be an http:// or https:// address")
 
 
 def _unusable_mpesa(settings: Settings) -> list[str]:
