@@ -4,13 +4,24 @@ import asyncio
 import importlib
 import os
 from pathlib import Path
+from typing import Any
 
 from alembic import context
 from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from infrastructure.postgres.database import DRIVER, dsn_of
+from infrastructure.postgres.migrations import LOCK_TIMEOUT_MS
 from infrastructure.postgres.tables import metadata
 
+CONNECT: dict[str, Any] = {
+    "server_settings": {
+        "application_name": "soko migrate",
+        # whoever waits for a lock makes everybody behind him wait, too; `Migrations` tries again
+        "lock_timeout": str(LOCK_TIMEOUT_MS),
+        "statement_timeout": "0",  # an index of a large table takes its time, and blocks nobody
+    }
+}
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 
 
@@ -35,7 +46,7 @@ def migrate(connection: Connection) -> None:
 async def main() -> None:
     """Connect and migrate."""
     url = context.config.attributes.get("url") or os.environ["DATABASE_URL"]
-    engine = create_async_engine(url, poolclass=pool.NullPool)
+    engine = create_async_engine(DRIVER, poolclass=pool.NullPool, connect_args=CONNECT | {"dsn": dsn_of(url)})
     async with engine.connect() as connection:
         await connection.run_sync(migrate)
         await connection.commit()
