@@ -115,7 +115,14 @@ SIGN_IN_ELSEWHERE = """
 """
 ADDED = """
     GET /api/auth/devices
+    DELETE /api/auth/devices
     DELETE /api/auth/devices/{id}
+    POST /api/auth/login/second-factor
+    POST /api/auth/second-factor
+    POST /api/auth/second-factor/confirm
+    POST /api/auth/second-factor/disable
+    POST /api/auth/second-factor/recovery-codes
+    POST /api/auth/step-up
     POST /api/auth/password-change
     POST /api/ws/ticket
     GET /api/files/{id}

@@ -136,6 +136,16 @@ def _create_admin(username: str, email: str, password: str) -> UUID:
     return account_id
 
 
+def _reset_second_factor(login: str, reason: str) -> UUID:
+    from interface.bootstrap.core.reset_second_factor import reset_second_factor
+    from interface.bootstrap.runtime import database_of
+
+    settings = _prepare()
+    with database_of(settings) as url:
+        account_id: UUID = _finish(reset_second_factor(settings, url, login=login, reason=reason))
+    return account_id
+
+
 def _verify_trail(progress: TrailProgress) -> TrailProof:
     from interface.bootstrap.core.audit import verify_trail
     from interface.bootstrap.runtime import database_of
@@ -163,7 +173,7 @@ def _replay_message(message_id: UUID) -> bool:
     return was_dead
 
 
-app.add_typer(identity_commands(_create_admin))
+app.add_typer(identity_commands(_create_admin, _reset_second_factor))
 
 
 def _assignments() -> StartJourney:

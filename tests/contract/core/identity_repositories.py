@@ -23,6 +23,7 @@ from domain.core.identity.blocks import Block, NotBlocked
 from domain.core.identity.codes import CodePurpose, OneTimeCode
 from domain.core.identity.contacts import AddressVerifiedElsewhere, ContactKind
 from domain.core.identity.roles import GrantStatus, Role, RoleGrant
+from domain.core.identity.second_factor import SecondFactor
 from domain.core.identity.sign_ins import EndReason, SignIn
 from domain.core.identity.usernames import UsernameTaken
 from domain.core.kernel.ids import AccountId
@@ -167,11 +168,34 @@ class SignInRepositoryContract:
             assert loaded == sign_in
             assert loaded is not None
             loaded.rotate(now=NOON + timedelta(minutes=1), life=timedelta(days=7))
+            loaded.proved_at = NOON + timedelta(minutes=1)
             await uow.commit()
         async with unit_of_work() as uow:
             again = await uow.sessions.get(sign_in.id)
             assert again == loaded
             assert await uow.sessions.get(IDS.new()) is None
+
+    async def test_the_others_end_with_their_access_and_are_named(self, unit_of_work: Units) -> None:
+        account, other = an_account("amina"), an_account("brian")
+        kept, gone, open_still, foreign = a_sign_in(account), a_sign_in(account), a_sign_in(account), a_sign_in(other)
+        gone.end(EndReason.LOGOUT, now=NOON)
+        async with unit_of_work() as uow:
+            for sign_in in (kept, gone, open_still, foreign):
+                uow.sessions.add(sign_in)
+            await uow.commit()
+        later = NOON + timedelta(minutes=1)
+        async with unit_of_work() as uow:
+            ended = await uow.sessions.end_others(account.id, EndReason.SECOND_FACTOR, now=later, keep=kept.id)
+            assert ended == [open_still.id]
+            await uow.commit()
+        async with unit_of_work() as uow:
+            found = [await uow.sessions.get(one.id, lock=False) for one in (kept, gone, open_still, foreign)]
+        assert [(one.ended_at, one.end_reason) for one in found if one] == [
+            (None, None),
+            (NOON, EndReason.LOGOUT),
+            (later, EndReason.SECOND_FACTOR),
+            (None, None),
+        ]
 
     async def test_all_but_the_kept_one_end(self, unit_of_work: Units) -> None:
         account, other = an_account("amina"), an_account("brian")
@@ -221,6 +245,63 @@ class CodeRepositoryContract:
             again = await uow.codes.get(code.id, lock=False)
             assert again is not None
             assert (again.tries, again.used_at) == (1, None)
+
+
+def a_factor(account_id: AccountId, sealed: bytes = b"oldkseal") -> SecondFactor:
+    return SecondFactor(account_id=account_id, sealed_secret=sealed, begun_at=NOON)
+
+
+class SecondFactorRepositoryContract:
+    async def test_a_factor_comes_back_as_it_was_changed_and_is_gone_when_removed(self, unit_of_work: Units) -> None:
+        account_id = AccountId(IDS.new())
+        async with unit_of_work() as uow:
+            assert await uow.second_factors.get(account_id) is None
+            uow.second_factors.add(a_factor(account_id))
+            await uow.commit()
+        async with unit_of_work() as uow:
+            loaded = await uow.second_factors.get(account_id)
+            assert loaded == a_factor(account_id)
+            loaded.confirm(55_000_000, [b"one", b"two"], now=NOON + timedelta(minutes=1))
+            await uow.commit()
+        async with unit_of_work() as uow:
+            again = await uow.second_factors.get(account_id, lock=False)
+            assert again == loaded
+            held = await uow.second_factors.get(account_id)
+            assert held is not None
+            held.prove(None, b"one")
+            await uow.commit()
+        async with unit_of_work() as uow:
+            left = await uow.second_factors.get(account_id)
+            assert left is not None
+            assert (left.recovery_digests, left.last_step) == ((b"two",), 55_000_000)
+            uow.second_factors.remove(left)
+            await uow.commit()
+        async with unit_of_work() as uow:
+            assert await uow.second_factors.get(account_id) is None
+
+    async def test_what_is_not_committed_did_not_happen(self, unit_of_work: Units) -> None:
+        account_id = AccountId(IDS.new())
+        async with unit_of_work() as uow:
+            uow.second_factors.add(a_factor(account_id))
+        async with unit_of_work() as uow:
+            assert await uow.second_factors.get(account_id) is None
+
+    async def test_those_sealed_otherwise_are_found_so_many_at_a_time(self, unit_of_work: Units) -> None:
+        ids = [AccountId(IDS.new()) for _ in range(3)]
+        async with unit_of_work() as uow:
+            for account_id, sealed in zip(ids, (b"oldk1", b"newk2", b"oldk3"), strict=True):
+                uow.second_factors.add(a_factor(account_id, sealed))
+            await uow.commit()
+        async with unit_of_work() as uow:
+            assert [one.account_id for one in await uow.second_factors.sealed_otherwise(b"newk", 1)] == [ids[0]]
+        async with unit_of_work() as uow:
+            found = await uow.second_factors.sealed_otherwise(b"newk", 10)
+            assert [one.account_id for one in found] == [ids[0], ids[2]]
+            for one in found:
+                one.sealed_secret = b"newk4"
+            await uow.commit()
+        async with unit_of_work() as uow:
+            assert await uow.second_factors.sealed_otherwise(b"newk", 10) == []
 
 
 class BlockRepositoryContract:

@@ -1,12 +1,23 @@
 """What every hasher, every signer of tokens and every signer of links keeps."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import pytest
 
 from application.core.files.links import LINK_LIFE, FileLinks
-from application.core.identity.security import AccessClaims, AccessTokens, CodeHasher, PasswordHasher
+from application.core.identity.security import (
+    AccessClaims,
+    AccessTokens,
+    CodeHasher,
+    OneTimePasswords,
+    PasswordHasher,
+    SealBroken,
+    Sealer,
+)
 from domain.core.kernel.errors import NotSignedIn
 from domain.core.kernel.ids import AccountId, FileId
 from tests.fakes.core.system import NOON, SequentialIds
@@ -69,6 +80,10 @@ class AccessTokensContract:
         token = tokens.issue(claims(roles=()), token_id=IDS.new(), issued_at=NOON)
         assert tokens.read(token, now=NOON).roles == frozenset()
 
+    def test_a_token_says_when_the_second_factor_was_proved(self, tokens: AccessTokens) -> None:
+        proved = replace(claims(), proved_at=NOON - timedelta(minutes=3))
+        assert tokens.read(tokens.issue(proved, token_id=IDS.new(), issued_at=NOON), now=NOON) == proved
+
     def test_each_token_is_another_one(self, tokens: AccessTokens) -> None:
         issued = {tokens.issue(claims(), token_id=IDS.new(), issued_at=NOON) for _ in range(3)}
         assert len(issued) == 3
@@ -84,6 +99,51 @@ class AccessTokensContract:
     def test_what_is_no_token_is_refused(self, tokens: AccessTokens, token: str) -> None:
         with pytest.raises(NotSignedIn):
             tokens.read(token, now=NOON)
+
+
+class OneTimePasswordsContract:
+    """`shown` is what an authenticator with this secret shows at a moment."""
+
+    SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+
+    def test_a_code_is_of_its_own_step_and_the_neighbours_know_it(
+        self, one_time_passwords: OneTimePasswords, shown: Callable[[str, datetime], str]
+    ) -> None:
+        code, step = shown(self.SECRET, NOON), int(NOON.timestamp()) // 30
+        for seconds, expected in ((-31, None), (-30, step), (0, step), (59, step), (60, None)):
+            now = NOON + timedelta(seconds=seconds)
+            assert one_time_passwords.step_of(self.SECRET, code, now=now) == expected, seconds
+
+    @pytest.mark.parametrize(
+        "code", ["", "abcdef", "1234567", "\u0661\u0662\u0663\u0664\u0665\u0666", "\ud800", "\x00"]
+    )
+    def test_what_is_no_code_belongs_to_no_step(self, one_time_passwords: OneTimePasswords, code: str) -> None:
+        assert one_time_passwords.step_of(self.SECRET, code, now=NOON) is None
+
+    def test_the_address_names_secret_and_account(self, one_time_passwords: OneTimePasswords) -> None:
+        address = urlsplit(one_time_passwords.address(self.SECRET, name="amina"))
+        assert (address.scheme, address.netloc, address.path) == ("otpauth", "totp", "/Soko:amina")
+        assert parse_qs(address.query)["secret"] == [self.SECRET]
+
+
+class SealerContract:
+    """`rotated` has another key and knows the former one as the previous; `stranger` has a third."""
+
+    def test_what_was_sealed_is_read_back_and_bears_the_mark(self, sealer: Sealer) -> None:
+        sealed = sealer.seal(b"secret", owner="amina")
+        assert sealed.startswith(sealer.mark)
+        assert sealer.open(sealed, owner="amina") == b"secret"
+
+    def test_after_a_rotation_the_previous_key_still_opens(self, sealer: Sealer, rotated: Sealer) -> None:
+        assert rotated.mark != sealer.mark
+        assert rotated.open(sealer.seal(b"secret", owner="amina"), owner="amina") == b"secret"
+        assert rotated.seal(b"secret", owner="amina").startswith(rotated.mark)
+
+    def test_another_owner_or_another_key_opens_nothing(self, sealer: Sealer, stranger: Sealer) -> None:
+        sealed = sealer.seal(b"secret", owner="amina")
+        for by, what, owner in ((sealer, sealed, "brian"), (stranger, sealed, "amina"), (sealer, b"", "amina")):
+            with pytest.raises(SealBroken):
+                by.open(what, owner=owner)
 
 
 class FileLinksContract:

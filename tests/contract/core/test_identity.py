@@ -7,6 +7,7 @@ from tests.contract.core.identity_repositories import (
     CodeRepositoryContract,
     IdentityQueriesContract,
     RevocationBoardContract,
+    SecondFactorRepositoryContract,
     SignInRepositoryContract,
     TicketStoreContract,
     Units,
@@ -37,6 +38,9 @@ class TestInMemorySignIns(SignInRepositoryContract): ...
 
 
 class TestInMemoryCodes(CodeRepositoryContract): ...
+
+
+class TestInMemorySecondFactors(SecondFactorRepositoryContract): ...
 
 
 class TestInMemoryBlocks(BlockRepositoryContract): ...

@@ -1,13 +1,24 @@
+from collections.abc import Callable
+from datetime import datetime
+
 import pytest
 
 from tests.contract.core.security import (
     AccessTokensContract,
     CodeHasherContract,
     FileLinksContract,
+    OneTimePasswordsContract,
     PasswordHasherContract,
+    SealerContract,
 )
 from tests.fakes.core.file_links import PlainFileLinks
-from tests.fakes.core.security import PlainAccessTokens, PlainCodeHasher, PlainPasswordHasher
+from tests.fakes.core.security import (
+    CountedPasswords,
+    PlainAccessTokens,
+    PlainCodeHasher,
+    PlainPasswordHasher,
+    PlainSealer,
+)
 
 
 class TestPlainPasswordHasher(PasswordHasherContract):
@@ -42,3 +53,27 @@ class TestPlainFileLinks(FileLinksContract):
     @pytest.fixture
     def links(self) -> PlainFileLinks:
         return PlainFileLinks()
+
+
+class TestCountedPasswords(OneTimePasswordsContract):
+    @pytest.fixture
+    def one_time_passwords(self) -> CountedPasswords:
+        return CountedPasswords()
+
+    @pytest.fixture
+    def shown(self) -> Callable[[str, datetime], str]:
+        return lambda secret, moment: CountedPasswords().code_at(moment)
+
+
+class TestPlainSealer(SealerContract):
+    @pytest.fixture
+    def sealer(self) -> PlainSealer:
+        return PlainSealer("one")
+
+    @pytest.fixture
+    def rotated(self) -> PlainSealer:
+        return PlainSealer("two", previous="one")
+
+    @pytest.fixture
+    def stranger(self) -> PlainSealer:
+        return PlainSealer("three")

@@ -23,6 +23,7 @@ ELSEWHERE = ("user", "account", "profile", "task", "assignment", "wallet", "data
 LEFT_OUT = {
     "refreshTokens",  # what it writes is new tokens
     "logIn",
+    "finishLogIn",  # needs a challenge that is handed out once
     "setNotificationPreferences",  # its fields are the categories: others are refused
     "receiveLipanaCallback",  # signed by a provider, kept as they are
     "receiveDarajaCallback",

@@ -26,6 +26,7 @@ from tests.contract.core.identity_repositories import (
     CodeRepositoryContract,
     IdentityQueriesContract,
     RevocationBoardContract,
+    SecondFactorRepositoryContract,
     SignInRepositoryContract,
     TicketStoreContract,
     Units,
@@ -68,6 +69,9 @@ class TestPostgresSignIns(SignInRepositoryContract): ...
 
 
 class TestPostgresCodes(CodeRepositoryContract): ...
+
+
+class TestPostgresSecondFactors(SecondFactorRepositoryContract): ...
 
 
 class TestPostgresBlocks(BlockRepositoryContract): ...

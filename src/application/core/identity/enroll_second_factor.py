@@ -85,11 +85,11 @@ class ConfirmSecondFactor:
         async with self.factors.guess(caller.account_id), self.unit_of_work() as uow:
             account = await uow.accounts.get(caller.account_id)
             factor = await uow.second_factors.get(account.id)
+            if factor is None:
+                raise NothingToConfirm
             sign_in = await uow.sessions.get(caller.family_id)
             if sign_in is None or sign_in.ended_at is not None:
                 raise NotSignedIn
-            if factor is None:
-                raise NothingToConfirm
             factor.check_can_be_confirmed(now=now)
             codes, digests = self.factors.make_recovery_codes(factor)
             uow.record(*factor.confirm(self.factors.step_of(factor, code), digests, now=now))
