@@ -75,7 +75,7 @@ class HealthController(Controller):
     @get(
         "/metrics",
         operation_id="readMetrics",
-        refuses=("kernel.not_found", "kernel.not_signed_in"),
+        refuses=("kernel.not_found", "identity.not_signed_in"),
         status_code=HTTP_200_OK,
         media_type=CONTENT_TYPE,
     )
