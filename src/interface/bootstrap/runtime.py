@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from application.core.kernel.ports import Clock
 from application.core.kernel.realtime import Realtime
 from application.core.kernel.tracing import NO_TRACING, Tracing
 from application.core.operations.figures import Figures
+from application.core.operations.health import Draining, ReadHealth
+from infrastructure.local.figures_board import FiguresBoard
 from infrastructure.local.mail_catcher import MailCatcher
 from infrastructure.local.postgres import EmbeddedPostgres
 from infrastructure.local.realtime import InMemoryRealtime
@@ -79,12 +82,14 @@ from interface.bootstrap.demo_people import DemoPerson, seed_people
 from interface.bootstrap.serving import Serving, bind, leave_alone_what_stays, stopping_on_signals
 from interface.bootstrap.settings import Settings, SettingsRefused
 from interface.http.edge.wire_types import App
-from interface.http.metrics import MetricsPage
+from interface.http.metrics import MetricsPage, Shared
+from interface.http.watch import WatchPage
 
 ROOT = Path(__file__).resolve().parents[3]
 MIGRATIONS = ROOT / "alembic"
 EMBEDDED_DATABASE = "soko"
 JOBS_AT_ONCE = 2
+SHARE_EVERY = timedelta(seconds=5)
 MAIL_EVERY = timedelta(seconds=1)
 MAILS_AT_ONCE = 100
 """One batch; a full one is followed by the next at once."""
@@ -106,6 +111,8 @@ class Runtime:
     adapters: Adapters
     subscriptions: SubscriptionList
     server: Server
+    board: FiguresBoard[Shared]
+    draining: Draining
 
     def app(self) -> App:
         """Return what is served."""
@@ -117,10 +124,15 @@ class Runtime:
             trusted_proxies=settings.trusted_proxies,
             allowed_hosts=settings.allowed_hosts,
             allowed_origins=settings.cors_allowed_origins,
-            metrics=self.metrics(),
+            metrics=self.metrics(self.board),
         )
 
-    def metrics(self) -> MetricsPage:
+    def watch_page(self) -> App:
+        """Return what a process shows that answers no requests."""
+        read_health: ReadHealth = dict(self.server.named_use_cases())["read_health"]
+        return WatchPage(read_health, self.metrics())
+
+    def metrics(self, neighbours: FiguresBoard[Shared] | None = None) -> MetricsPage:
         """Return the page of figures: open where nobody is a stranger, else for who has the token."""
         return MetricsPage(
             self.adapters.figures,
@@ -128,7 +140,11 @@ class Runtime:
             pool=self.database,
             token=self.settings.metrics_token,
             is_open=not self.settings.is_production,
+            neighbours=neighbours,
         )
+
+    async def _share_figures(self) -> None:
+        await asyncio.to_thread(self.board.share, self.metrics().own)
 
     def loops(self, *, worker: bool, scheduler: bool, api: bool = False) -> tuple[Loop, ...]:
         """Return what has to run beside the requests (`api`), or instead of them."""
@@ -137,6 +153,7 @@ class Runtime:
             loops.append(Loop("realtime", self.adapters.realtime.run))
         if api:
             loops += self.server.loops
+            loops.append(every(SHARE_EVERY, "share figures", self._share_figures))
         clock, ids = self.adapters.clock, self.adapters.ids
         runs = PostgresJobRuns(self.database, clock, ids)
         if worker:
@@ -236,6 +253,10 @@ async def open_runtime(settings: Settings, url: str) -> AsyncIterator[Runtime]:
             database=database,
             migrations=Migrations(MIGRATIONS, url),
             adapters=adapters,
+        draining = Draining()
+        adapters = replace(adapters, health_checks=(*adapters.health_checks, draining))
+        board = FiguresBoard(settings.data_path / "run" / f"figures-{settings.port}", Shared)
+        resources.callback(board.leave)
             subscriptions=subscriptions,
             server=build(adapters, subscriptions),
         )
@@ -243,6 +264,8 @@ async def open_runtime(settings: Settings, url: str) -> AsyncIterator[Runtime]:
 
 async def real_adapters(
     settings: Settings,
+            board=board,
+            draining=draining,
     *,
     database: Database,
     subscriptions: SubscriptionList,
@@ -409,7 +432,7 @@ async def serve(
             serving = Serving(runtime.app(), listener)
             leave_alone_what_stays()
             async with Background(loops):
-                with stopping_on_signals(serving.stop):
+                with stopping_on_signals(draining_first(serving, runtime.draining, settings.drain_seconds)):
                     await serving.run(on_start=lambda: on_start(runtime, bool(mail_page)))
 
 
@@ -423,25 +446,50 @@ def _mail_page(runtime: Runtime) -> tuple[Loop, ...]:
     except SettingsRefused:
         _log.warning("mail_page_not_served", port=runtime.settings.mail_catcher_port, reason="the port is taken")
         return ()
+    return (_served("mail page", catcher.page, listener),)
+
+
+def _served(name: str, page: object, listener: socket.socket) -> Loop:
+    """Return the loop that serves a page of its own on a socket of its own."""
 
     async def run(stop: asyncio.Event) -> None:
-        serving = Serving(catcher.page, listener)
+        serving = Serving(page, listener)
         running = asyncio.create_task(serving.run())
         await stop.wait()
         serving.stop()
         await running
 
-    return (Loop("mail page", run),)
+    return Loop(name, run)
+
+
+def draining_first(serving: Serving, draining: Draining, seconds: int) -> Callable[[], None]:
+    """Return what a stop signal does: say that we stop, go on for a while, then stop; a second signal stops now."""
+
+    def stop() -> None:
+        if seconds and not draining.has_begun:
+            asyncio.get_running_loop().call_later(seconds, serving.stop)
+            _log.info("draining", seconds=seconds)
+        else:
+            serving.stop()
+        draining.has_begun = True
+
+    return stop
 
 
 async def work(settings: Settings, url: str, *, worker: bool, scheduler: bool) -> None:
-    """Run the loops without answering requests, until a signal."""
-    async with open_runtime(settings, url) as runtime:
-        await runtime.prepare()
-        stop = asyncio.Event()
-        async with Background(runtime.loops(worker=worker, scheduler=scheduler)):
-            with stopping_on_signals(stop.set):
-                await stop.wait()
+    """Run the loops without answering requests, until a signal. Raises SettingsRefused where the port is taken."""
+    with contextlib.ExitStack() as ports:
+        listener = None
+        if settings.worker_port:
+            listener = bind(replace(settings, port=settings.worker_port), "SOKO_WORKER_PORT")
+            ports.callback(listener.close)
+        async with open_runtime(settings, url) as runtime:
+            await runtime.prepare()
+            stop = asyncio.Event()
+            page = () if listener is None else (_served("watch page", runtime.watch_page(), listener),)
+            async with Background((*runtime.loops(worker=worker, scheduler=scheduler), *page)):
+                with stopping_on_signals(stop.set):
+                    await stop.wait()
 
 
 async def seed(settings: Settings, url: str) -> list[DemoPerson]:

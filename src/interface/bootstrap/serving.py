@@ -39,8 +39,8 @@ COLLECTED_AFTER = 10_000
 """Objects made and not freed before the collector looks for rings among them."""
 
 
-def bind(settings: Settings) -> socket.socket:
-    """Take the port, before anything else is started. Raises SettingsRefused."""
+def bind(settings: Settings, setting: str = "SOKO_PORT") -> socket.socket:
+    """Take the port that `setting` names, before anything else is started. Raises SettingsRefused."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -49,7 +49,7 @@ def bind(settings: Settings) -> socket.socket:
     except OSError as error:
         listener.close()
         raise SettingsRefused(
-            f"SOKO_PORT: cannot listen on {settings.host}:{settings.port} ({error.strerror}); name another port"
+            f"{setting}: cannot listen on {settings.host}:{settings.port} ({error.strerror}); name another port"
         ) from error
     listener.setblocking(False)
     return listener

@@ -16,6 +16,7 @@ from domain.core.kernel.policies import Policy, PolicyValueRefused
 
 PORT_MAX = 65535
 SECRET_CHARACTERS_MIN = 32
+DRAIN_SECONDS_MAX = 60
 SECRET_FILE_BYTES_MAX = 65536
 """More than any key or address; less than what a wrong path, such as a device or a log, would give."""
 PAYPAL_LIVE = "https://api-m.paypal.com"
@@ -149,6 +150,9 @@ class Settings:
     worker_port: int = setting(
         "SOKO_WORKER_PORT", 0, "Where `soko worker` and `soko scheduler` show health and /metrics; 0: nowhere"
     )
+    drain_seconds: int = setting(
+        "SOKO_DRAIN_SECONDS", 0, "After a stop signal /health/ready is red for so long while requests are answered"
+    )
     traces_url: str = setting(
         "SOKO_TRACES_URL", "", "OTLP/HTTP address of a collector, such as http://127.0.0.1:4318/v1/traces; empty: off"
     )
@@ -274,6 +278,8 @@ def _unusable(settings: Settings) -> list[str]:
         wrong.append("PAYPAL_CLIENT_ID, PAYPAL_CLIENT_SECRET, PAYPAL_WEBHOOK_ID: set all of them or none")
     if any(paypal) and settings.is_production is not (settings.paypal_base_url.rstrip("/") == PAYPAL_LIVE):
         wrong.append(f"PAYPAL_BASE_URL: must be {PAYPAL_LIVE} in production, and nowhere else")
+    if not 0 <= settings.drain_seconds <= DRAIN_SECONDS_MAX:
+        wrong.append(f"SOKO_DRAIN_SECONDS: must be 0 to {DRAIN_SECONDS_MAX}")
     if 0 < len(settings.backup_key) < SECRET_CHARACTERS_MIN:
         wrong.append(f"SOKO_BACKUP_KEY: set {SECRET_CHARACTERS_MIN} random characters or more, or none")
     for each in fields(Settings):

@@ -1,6 +1,8 @@
 """Jobs and settings for administrators, health for machines, and who did it in the audit trail."""
 
+import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,7 @@ from infrastructure.postgres.core.health import PostgresVitals, WorkerCheck
 from infrastructure.postgres.core.job_runs import PostgresJobRuns
 from infrastructure.postgres.core.outbox import PostgresOutbox
 from infrastructure.queue.jobs import JobRunner
-from tests.e2e.market import Market
+from tests.e2e.market import Market, open_market
 
 
 async def test_an_administrator_sees_every_job_and_its_schedule(market: Market) -> None:
@@ -164,6 +166,23 @@ async def test_readiness_names_each_thing_and_figures_are_shown(market: Market) 
     figures = (await market.get(None, "/metrics")).text
     assert 'soko_http_replies_total{method="GET",route="/health/ready",status="200"} 1.0' in figures
     assert "soko_database_up 1.0" in figures
+
+
+async def test_without_a_free_connection_readiness_is_red_liveness_green_and_all_is_well_by_itself(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Goal R4: the answer is bounded, and says why."""
+    async with open_market(database_url, tmp_path, pool_size=2) as market:
+        async with market.database.connection(), market.database.connection():
+            started_at = time.monotonic()
+            ready = await market.get(None, "/health/ready")
+            assert time.monotonic() - started_at < 5
+            assert ready.status_code == 503
+            found = {check["name"]: check["detail"] for check in ready.json()["checks"]}
+            assert found["database"] == "all 2 connections are in use"
+            assert (await market.get(None, "/health/live")).status_code == 200
+        assert (await market.get(None, "/health/ready")).status_code == 200
+        assert (market.database.borrowed, market.database.waiting) == (0, 0)
 
 
 async def test_a_worker_is_missed_after_three_minutes_of_this_process_whatever_an_earlier_one_left(

@@ -1,4 +1,4 @@
-"""Tell whether this process can serve: each thing it needs is looked at, all at once, for two seconds at most."""
+"""Tell whether this process can serve: what it needs is looked at, all at once, for two and a half seconds at most."""
 
 import asyncio
 import time
@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-CHECK_S_MAX = 2.0
+CHECK_S_MAX = 2.5
+"""A little longer than a request waits for a connection, so that a check can say that there was none."""
 
 
 class NotHealthy(Exception):
@@ -27,6 +28,22 @@ class HealthCheck(Protocol):
     async def check(self) -> str:
         """Return a word or two about how it is. Raises NotHealthy, or anything."""
         ...
+
+
+class Draining:
+    """Whether this process is about to stop: it still answers, and wants no new work."""
+
+    name = "serving"
+    is_needed = True
+
+    def __init__(self) -> None:
+        self.has_begun = False
+
+    async def check(self) -> str:
+        """Say that it serves. Raises NotHealthy."""
+        if self.has_begun:
+            raise NotHealthy("stopping")
+        return "serving"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from application.core.kernel.ports import Clock
 from application.core.operations.health import NotHealthy, PaymentSigns, UndecidedPayments, VitalSigns
 from infrastructure.postgres.core.job_runs import PostgresOperationsQueries
 from infrastructure.postgres.core.outbox import PostgresOutbox
-from infrastructure.postgres.database import Database
+from infrastructure.postgres.database import Database, DatabaseUnavailable
 from infrastructure.postgres.migrations import revision_of
 from infrastructure.postgres.statements import Statement
 
@@ -44,8 +44,13 @@ class DatabaseCheck:
         self._database = database
 
     async def check(self) -> str:
-        async with self._database.connection() as connection:
-            await connection.fetchval("SELECT 1")
+        try:
+            async with self._database.connection() as connection:
+                await connection.fetchval("SELECT 1")
+        except DatabaseUnavailable as error:
+            if self._database.borrowed == self._database.pool_size:
+                raise NotHealthy(f"all {self._database.pool_size} connections are in use") from error
+            raise
         return f"{self._database.borrowed} of {self._database.pool_size} connections in use"
 
 
