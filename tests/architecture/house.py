@@ -41,6 +41,7 @@ BELONGS_TO = {
     "job_runs": "operations",
     "meter": "operations",
     "metrics": "operations",
+    "watch": "operations",
     "uploads": "files",
     "wallet": "ledger",
     "wallet_queries": "ledger",
