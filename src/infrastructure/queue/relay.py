@@ -5,24 +5,33 @@ import contextlib
 from typing import Protocol
 from uuid import UUID
 
+from domain.core.kernel.errors import Unavailable
 from infrastructure.postgres.core.outbox import PostgresOutbox
 
 POLL_S = 0.25
 """How long a message waits at most that another process wrote, or that is due again."""
 
 
+class BrokerAway(Unavailable):
+    """The broker did not take an id."""
+
+
 class DeliveryBroker(Protocol):
-    """Carries ids from the relay to whoever delivers. Promises: `send` returns soon; an id may get lost or doubled."""
+    """Carries ids from the relay to whoever delivers. Promises: each call returns or fails soon, and one that fails has
+    waited a moment; an id may get lost or doubled.
+    """
 
     @property
     def room(self) -> int:
         """How many more ids it takes now."""
         ...
 
-    async def send(self, message_id: UUID) -> None: ...
+    async def send(self, message_id: UUID) -> None:
+        """Take an id. Raises BrokerAway."""
+        ...
 
     async def wait_for_room(self) -> None:
-        """Return once there is room."""
+        """Return once there is room, or, where that takes long, without."""
         ...
 
 
@@ -45,11 +54,20 @@ class OutboxRelay:
                 await _first(stop, self._written, timeout_s=POLL_S)
 
     async def relay_due(self) -> int:
-        """Hand on as many due messages as the broker has room for, and return how many. Raises DatabaseUnavailable."""
+        """Hand on as many due messages as the broker has room for, and return how many. Raises DatabaseUnavailable.
+
+        While the broker is away nothing is taken, and what it refuses is given back: only what was on its way to a
+        worker counts as attempted.
+        """
         await self._broker.wait_for_room()
-        taken = await self._outbox.take(self._broker.room)
-        for message_id in taken:
-            await self._broker.send(message_id)
+        room = self._broker.room
+        taken = await self._outbox.take(room) if room > 0 else []
+        for sent, message_id in enumerate(taken):
+            try:
+                await self._broker.send(message_id)
+            except BrokerAway:
+                await self._outbox.give_back(taken[sent:])
+                return sent
         return len(taken)
 
 

@@ -21,7 +21,7 @@ from infrastructure.postgres.database import Database
 from infrastructure.postgres.unit_of_work import PostgresUnitOfWork
 from infrastructure.queue.broker import InProcessBroker
 from infrastructure.queue.delivery import RETRY_FIRST, TRIES_MAX, DeliverMessage
-from infrastructure.queue.relay import OutboxRelay
+from infrastructure.queue.relay import BrokerAway, OutboxRelay
 from interface.bootstrap.area import Subscription, SubscriptionList
 from interface.cli.core.outbox import outbox_commands
 from tests.fakes.core.system import NOON, FixedClock, SequentialIds
@@ -226,3 +226,60 @@ async def test_the_state_counts_what_waits_and_what_was_given_up(market: Market)
     await market.outbox.bury(first, "a reason")
     state = await market.outbox.state()
     assert (state.waiting, state.dead, state.oldest_waiting_since) == (1, 1, market.clock.now())
+
+
+class Refusing:
+    """A broker with room that takes a number of ids and then refuses."""
+
+    room = 3
+
+    def __init__(self, takes: int) -> None:
+        self.takes = takes
+        self.sent: list[UUID] = []
+
+    async def send(self, message_id: UUID) -> None:
+        if len(self.sent) == self.takes:
+            raise BrokerAway
+        self.sent.append(message_id)
+
+    async def wait_for_room(self) -> None:
+        return
+
+
+async def test_what_a_broker_refuses_is_due_again_at_once_and_was_not_attempted(market: Market) -> None:
+    for _ in range(3):
+        await market.sell()
+    refusing = Refusing(takes=1)
+    relay = OutboxRelay(market.outbox, refusing, written=asyncio.Event())
+    for _ in range(TRIES_MAX + 1):
+        await relay.relay_due()
+        refusing.takes = len(refusing.sent)
+    sent, *others = await market.messages()
+    assert [sent["id"]] == refusing.sent
+    assert (sent["attempts"], sent["due_at"]) == (1, NOON + LEASE)
+    assert [(each["attempts"], each["due_at"]) for each in others] == [(0, NOON)] * 2
+    assert await market.deliver_due() == 2
+    assert len(market.hearing.heard) == 2
+
+
+async def test_nothing_is_taken_for_a_broker_without_room(market: Market) -> None:
+    await market.sell()
+    refusing = Refusing(takes=0)
+    refusing.room = 0
+    assert await OutboxRelay(market.outbox, refusing, written=asyncio.Event()).relay_due() == 0
+    (message,) = await market.messages()
+    assert (message["attempts"], message["due_at"]) == (0, NOON)
+
+
+async def test_an_id_that_comes_late_is_taken_anew_by_one_and_counts_as_attempted(market: Market) -> None:
+    await market.sell()
+    (message_id,) = await market.outbox.take(1)
+    market.clock.advance(LEASE / 2)
+    assert await market.outbox.read(message_id) is not None
+    (message,) = await market.messages()
+    assert (message["attempts"], message["due_at"]) == (1, NOON + LEASE), "half of its lease is left"
+    market.clock.advance(timedelta(seconds=1))
+    found = await asyncio.gather(*(market.outbox.read(message_id) for _ in range(4)))
+    assert [each.attempts for each in found if each is not None][:1] == [2]
+    (message,) = await market.messages()
+    assert (message["attempts"], message["due_at"]) == (2, market.clock.now() + LEASE)

@@ -1,11 +1,12 @@
 """The outbox as its relay and the deliveries see it. The row is the truth; whoever carries its id may lose it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, bindparam, func, null, select, text, update
+from sqlalchemy import ARRAY, BigInteger, any_, bindparam, func, null, select, text, update
 
 from application.core.kernel.ports import Clock, DeadMessage, Delivery
 from infrastructure.postgres.core.kernel_tables import outbox_messages
@@ -37,7 +38,22 @@ _TAKE = Statement(
     .values(due_at=bindparam("leased_until", type_=INSTANT), attempts=_messages.attempts + 1)
     .returning(_messages.id)
 )
+_GIVE_BACK = Statement(
+    update(outbox_messages)
+    .where(_messages.id == any_(bindparam("message_ids", type_=ARRAY(UUID_TYPE))), *_OPEN)
+    .values(due_at=bindparam("now", type_=INSTANT), attempts=_messages.attempts - 1)
+)
 _READ = Statement(select(outbox_messages).where(_messages.id == bindparam("message_id"), *_OPEN))
+_TAKE_OVER = Statement(
+    update(outbox_messages)
+    .where(
+        _messages.id == bindparam("message_id"),
+        _messages.due_at == bindparam("lease_seen", type_=INSTANT),
+        *_OPEN,
+    )
+    .values(due_at=bindparam("leased_until", type_=INSTANT), attempts=_messages.attempts + 1)
+    .returning(outbox_messages)
+)
 _POSTPONE = Statement(
     update(outbox_messages)
     .where(_messages.id == bindparam("message_id"), *_OPEN)
@@ -135,10 +151,24 @@ class PostgresOutbox:
             rows = await _TAKE.fetch(connection, now=now, leased_until=now + LEASE, rows_max=rows_max)
         return sorted((row["id"] for row in rows), key=lambda message_id: message_id.int)  # RETURNING keeps no order
 
+    async def give_back(self, message_ids: Sequence[UUID]) -> None:
+        """Make messages due again that were taken and not sent, as if they had not been taken."""
+        async with self._database.connection() as connection:
+            await _GIVE_BACK.execute(connection, message_ids=list(message_ids), now=self._clock.now())
+
     async def read(self, message_id: UUID) -> Message | None:
-        """Return a message that is still to be delivered, else None."""
+        """Return a message that is still to be delivered, else None.
+
+        One that comes when half of its lease is over has waited for long, or its worker has died: it is taken anew,
+        which counts as an attempt, unless somebody else was faster.
+        """
+        now = self._clock.now()
         async with self._database.connection() as connection:
             row = await _READ.fetch_row(connection, message_id=message_id)
+            if row is not None and row["due_at"] < now + LEASE / 2:
+                row = await _TAKE_OVER.fetch_row(
+                    connection, message_id=message_id, lease_seen=row["due_at"], leased_until=now + LEASE
+                )
         if row is None:
             return None
         return Message(
