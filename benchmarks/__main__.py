@@ -10,15 +10,17 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import report
+from benchmarks import growth, growth_report, report
 from benchmarks.bench import Plan, WrongAnswer, run
 from benchmarks.contenders import ROOT, ServerFailed
 from benchmarks.data import Scale
 from benchmarks.flows import FLOWS
 from benchmarks.load.generators import LoadFailed, find_generator
+from benchmarks.outbox import OutboxPlan
 
 RESULTS = Path(__file__).parent / "results"
 SMOKE_DIVISOR = 50
+SMOKE_SIZES = (400, 4_000)
 
 
 def main() -> int:
@@ -36,11 +38,15 @@ def main() -> int:
         "--results", type=Path, default=RESULTS, help="folder for latest.json, latest.md and latest.svg"
     )
     parser.add_argument("--quote", action="store_true", help="measure nothing: copy the latest table into the README")
+    parser.add_argument("--growth", action="store_true", help="measure growth instead: growth.json, .md and .svg")
+    parser.add_argument("--largest", type=int, default=1_000_000, help="rows of the largest size of --growth")
     chosen = parser.parse_args()
     if chosen.quote:
         readme = ROOT / "README.md"
         readme.write_text(report.quote((chosen.results / "latest.md").read_text(), readme.read_text()))
         return 0
+    if chosen.growth:
+        return _grow(chosen)
     wanted = chosen.flows.split(",")
     if unknown := set(wanted) - set(keys):
         parser.error(f"no such flow: {', '.join(sorted(unknown))}")
@@ -61,6 +67,45 @@ def main() -> int:
     report.write(measured, chosen.results)
     print(report.as_markdown(measured))
     return 0
+
+
+def _grow(chosen: argparse.Namespace) -> int:
+    """Measure growth as the command line says, and return its exit status."""
+    largest = SMOKE_SIZES[-1] if chosen.smoke else chosen.largest
+    sizes = SMOKE_SIZES if chosen.smoke else (*(rows for rows in growth.SIZES if rows < largest), largest)
+    round_s = 1 if chosen.smoke else chosen.seconds
+    plan = growth.GrowthPlan(
+        sizes=sizes,
+        rounds=1 if chosen.smoke else chosen.rounds,
+        round_s=round_s,
+        connections=chosen.connections,
+        many_connections=chosen.crowd,
+        outbox=OutboxPlan(
+            events_per_s=500,
+            paced_s=2 if chosen.smoke else 20,
+            backlog=largest,
+            drained_s=2 if chosen.smoke else 30,
+        ),
+    )
+    try:
+        measured = asyncio.run(_measure_growth(plan, chosen.generator))
+    except (WrongAnswer, ServerFailed, LoadFailed) as error:
+        _say(f"no result: {error}")
+        return 1
+    growth_report.write(measured, chosen.results)
+    print(growth_report.as_markdown(measured))
+    return 0
+
+
+async def _measure_growth(plan: growth.GrowthPlan, generator_name: str) -> dict[str, object]:
+    generator = await find_generator(generator_name)
+    measured = await growth.run(plan, generator, _say)
+    return {
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {**report.machine(), "postgres": measured.pop("postgres"), "generator": generator.name},
+        "plan": asdict(plan),
+        **measured,
+    }
 
 
 async def _measure(plan: Plan, generator_name: str) -> dict[str, object]:

@@ -34,6 +34,7 @@ POSTGRES_SETTINGS = {
     "checkpoint_timeout": "30min",  # checkpoints stand between the rounds instead
     "random_page_cost": "1.1",
     "jit": "off",
+    "max_connections": "200",
 }
 SECRET = "a secret of the benchmark, known to both servers"
 CALLBACK_SECRET = "another secret of the benchmark"
@@ -139,24 +140,21 @@ class Bench:
         is_crowded = flow.is_crowded and self.plan.many_connections > 0
         subjects = Subjects(flow, self.market.scale, turns=len(servers) * (self.plan.rounds + 1 + is_crowded))
         for server in servers:
-            await self._round(flow, server, subjects, seconds=self.plan.warm_up_s)
+            await self.round(flow, server, subjects, seconds=self.plan.warm_up_s)
         for number in range(self.plan.rounds):
             order = servers if number % 2 == 0 else list(reversed(servers))
             for server in order:
-                one = await self._round(flow, server, subjects, seconds=self.plan.round_s)
+                one = await self.round(flow, server, subjects, seconds=self.plan.round_s)
                 measured[server.name].rounds.append(one)
                 say(f"{flow.key} {server.name}: {one.load.rps:,.0f}/s, p99 {one.load.p99_ms:.1f} ms")
         for server in servers:
             if is_crowded:
-                crowd = await self._round(
+                crowd = await self.round(
                     flow, server, subjects, seconds=self.plan.round_s / 2, connections=self.plan.many_connections
                 )
                 measured[server.name].crowded = crowd.load
             measured[server.name].rss_mib = server.usage().rss_mib
-        for fault, query in flow.faults.items():
-            found = await self._connection.fetchval(query)
-            if found:
-                raise WrongAnswer(f"{flow.key}: {found} {fault}")
+        await self.check_faults(flow)
         return {name: each.figures() for name, each in measured.items()}
 
     async def compare_pages(self, server: Contender) -> dict[str, float]:
@@ -166,12 +164,19 @@ class Bench:
         for number in range(2 * self.plan.rounds):
             is_deep = number % 2 == 1
             pages = replace(flow, calls=lambda market, *_, deep=is_deep: page_calls(market, deep=deep))
-            one = await self._round(pages, server, Subjects(pages), seconds=self.plan.round_s / 2)
+            one = await self.round(pages, server, Subjects(pages), seconds=self.plan.round_s / 2)
             costs[is_deep].append(one.load.p50_ms)
         first, deep = median(costs[False]), median(costs[True])
         return {"first_ms": round(first, 3), "deep_ms": round(deep, 3), "ratio": round(deep / first, 3)}
 
-    async def _round(
+    async def check_faults(self, flow: Flow) -> None:
+        """See that nothing is there that must never be. Raises WrongAnswer."""
+        for fault, query in flow.faults.items():
+            found = await self._connection.fetchval(query)
+            if found:
+                raise WrongAnswer(f"{flow.key}: {found} {fault}")
+
+    async def round(
         self,
         flow: Flow,
         server: Contender,
@@ -180,6 +185,7 @@ class Bench:
         seconds: float,
         connections: int | None = None,
     ) -> Round:
+        """Put a server under load once, and see that it did what it answered. Raises WrongAnswer."""
         calls = flow.calls(self.market, *subjects.offered())
         for statement in (*flow.reset, "CHECKPOINT"):
             await self._connection.execute(statement)
@@ -266,22 +272,35 @@ def _ask(address: str, call: Call) -> tuple[int, bytes]:
 
 
 @asynccontextmanager
-async def seeded_database(
-    scale: data.Scale, say: Callable[[str], None]
-) -> AsyncIterator[tuple[EmbeddedPostgres, Path]]:
-    """Start a PostgreSQL of our own with production's settings, and fill it; all of it is deleted afterwards."""
+async def postgres_of_our_own() -> AsyncIterator[tuple[EmbeddedPostgres, Path]]:
+    """Start a PostgreSQL with production's settings, beside a folder for the rest; all of it is deleted afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="soko-bench-"))
     postgres = EmbeddedPostgres(folder / "postgres", options=POSTGRES_SETTINGS)
     try:
         await asyncio.to_thread(postgres.start)
-        await asyncio.to_thread(postgres.create_database, DATABASE)
-        await Migrations(contenders.ROOT / "alembic", postgres.url(DATABASE)).upgrade()
-        say(f"seeding {scale.open_tasks:,} open tasks, {scale.wallets:,} wallets, {scale.services:,} services ...")
-        await data.seed(postgres.asyncpg_dsn(DATABASE), scale, gigs_rows(scale))
         yield postgres, folder
     finally:
         await asyncio.to_thread(postgres.remove)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def make_database(postgres: EmbeddedPostgres, name: str) -> str:
+    """Make a migrated, empty database and return its DSN."""
+    await asyncio.to_thread(postgres.create_database, name)
+    await Migrations(contenders.ROOT / "alembic", postgres.url(name)).upgrade()
+    return postgres.asyncpg_dsn(name)
+
+
+@asynccontextmanager
+async def seeded_database(
+    scale: data.Scale, say: Callable[[str], None]
+) -> AsyncIterator[tuple[EmbeddedPostgres, Path]]:
+    """Start a PostgreSQL of our own and fill a database with both markets."""
+    async with postgres_of_our_own() as (postgres, folder):
+        dsn = await make_database(postgres, DATABASE)
+        say(f"seeding {scale.open_tasks:,} open tasks, {scale.wallets:,} wallets, {scale.services:,} services ...")
+        await data.seed(dsn, scale, gigs_rows(scale))
+        yield postgres, folder
 
 
 async def run(plan: Plan, generator: Generator, say: Callable[[str], None]) -> dict[str, Any]:

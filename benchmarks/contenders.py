@@ -115,7 +115,7 @@ def _family(pid: int) -> list[int]:
     return [pid, *(each for child in children for each in _family(int(child)))]
 
 
-def soko(database_url: str, market: Market, folder: Path) -> Contender:
+def soko(database_url: str, market: Market, folder: Path, *, pool_size: int = POOL_SIZE) -> Contender:
     """Return the real server with its production settings; worker and scheduler run elsewhere, as deployed."""
     port = free_port()
     environment = {
@@ -123,7 +123,7 @@ def soko(database_url: str, market: Market, folder: Path) -> Contender:
         "SOKO_PORT": str(port),
         "SOKO_PUBLIC_URL": market.issuer,
         "SOKO_DATA_DIR": str(folder / "soko"),
-        "SOKO_DATABASE_POOL": str(POOL_SIZE),
+        "SOKO_DATABASE_POOL": str(pool_size),
         "SOKO_LOG_FORMAT": "json",
         "ALLOWED_HOSTS": "127.0.0.1",
         "DATABASE_URL": database_url,

@@ -25,6 +25,17 @@ def page_calls(market: Market, *, deep: bool | None) -> list[Call]:
     return calls
 
 
+def calls_after(market: Market, number: int) -> list[Call]:
+    """Ask for the page of open tasks that comes after so many of them."""
+    path = f"/api/tasks/available?limit={PAGE}"
+    if number:
+        path += f"&cursor={cursor_after(row_id(Kind.OPEN_TASK, number))}"
+    return [
+        Call(method="GET", path=path, headers=market.as_caller(Kind.WRITER, 1 + caller % market.scale.writers))
+        for caller in range(CALLERS_MAX)
+    ]
+
+
 def _pages(market: Market, _: int, __: int) -> list[Call]:
     return page_calls(market, deep=None)
 

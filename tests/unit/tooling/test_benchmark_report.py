@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import report
+from benchmarks import growth_report, report
 from benchmarks.bench import COMPARED_MAX, Subjects
 from benchmarks.chart import Bars, bars_as_svg, lines_as_svg
 from benchmarks.data import Scale
@@ -96,3 +96,31 @@ def test_no_subject_is_offered_twice_and_what_is_left_over_goes_to_the_turns_aft
     assert subjects.offered() == (11 + COMPARED_MAX, 30)
     subjects.use(30)
     assert subjects.offered() == (41 + COMPARED_MAX, 30)
+
+
+def grown(p50: float, *, p99: float = 0) -> dict[str, float]:
+    return {"p50_ms": p50, "p99_ms": p99 or 2 * p50, "rps": 100.0}
+
+
+def test_the_page_of_growth_marks_what_grows_too_fast() -> None:
+    points = {"10000": grown(2.0), "100000": grown(2.2), "1000000": grown(3.3, p99=20.0)}
+    page = growth_report.as_markdown(
+        {
+            **{name: measured()[name] for name in ("made_at", "machine")},
+            "plan": {"sizes": [10_000, 100_000, 1_000_000], "rounds": 3, "round_s": 6, "connections": 16,
+                     "many_connections": 256},
+            "curves": {"P1": {"title": "GET tasks", "points": points}},
+            "crowd": {"P1": {"max_ms": 1_200.0, "p99_ms": 800.0}},
+            "pages": {"rows": 1_000_000, "deep_page": 5_000, "first_ms": 2.0, "deep_ms": 2.2, "ratio": 1.1},
+            "hot": {"connections": 64, "accounts": 64, "one_rps": 70.0, "many_rps": 100.0, "ratio": 0.7},
+            "outbox": {"events_per_s": 500.0, "p50_ms": 10.0, "p99_ms": 80.0, "backlog": 1_000_000,
+                       "drained_s": 30, "drained_per_s": 1_500.0},
+        }
+    )  # fmt: skip
+    assert "| | flow | 10,000 | 100,000 | 1,000,000 | x 10 | x 10 |" in page
+    assert "| P1 | GET tasks | 2.00 | 2.20 | 3.30 | 1.10 | **1.50** |" in page
+    assert "| P1 | 3.30 | 20.00 | **6.1** | **1,200** |" in page
+    assert "takes 1.10 times as long as the first" in page
+    assert "**0.70** (target 0.8)" in page
+    assert "| the same, p99 | 80 ms | 250 ms |" in page
+    assert "| **1,500** | 2,000 |" in page
