@@ -5,6 +5,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Coroutine
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 from uuid import UUID
@@ -16,12 +17,15 @@ from application.core.audit.trail import Progress as TrailProgress
 from application.core.audit.trail import TrailProof
 from application.core.kernel.ports import DeadMessage
 from application.core.ledger.proof import LedgerProof, Progress
+from application.core.operations.backup import BackupRefused
 from domain.core.kernel.errors import DomainError
 from infrastructure.local.data_folder import DataFolderRefused, one_server_on, require_writable
 from infrastructure.local.postgres import PostgresUnavailable
 from interface.bootstrap.demo_people import ADMINISTRATOR
 from interface.bootstrap.settings import Settings, SettingsRefused, read_settings
 from interface.cli.core.audit import audit_commands
+from interface.cli.core.backup import BackupTold, RestoreTold, backup_commands
+from interface.cli.core.backup import Progress as BackupProgress
 from interface.cli.core.demo import Market, StartJourney, demo_commands
 from interface.cli.core.identity import identity_commands
 from interface.cli.core.ledger import ledger_commands
@@ -173,6 +177,35 @@ def _replay_message(message_id: UUID) -> bool:
     return was_dead
 
 
+def _back_up(target: Path, progress: BackupProgress, *, keep: int | None, with_files: bool) -> BackupTold:
+    from interface.bootstrap.core.operator_backup import back_up_for_operator
+    from interface.bootstrap.runtime import database_of
+
+    settings = _prepare()
+    with database_of(settings) as url:
+        told: BackupTold = _finish(
+            back_up_for_operator(settings, url, target, progress, keep=keep, with_files=with_files)
+        )
+    return told
+
+
+def _check_backup(path: Path, progress: BackupProgress) -> BackupTold:
+    from interface.bootstrap.core.operator_backup import check_for_operator
+
+    return check_for_operator(read_settings(), path, progress)
+
+
+def _restore(path: Path, progress: BackupProgress, *, replace: bool) -> RestoreTold:
+    from interface.bootstrap.core.operator_backup import restore_for_operator
+    from interface.bootstrap.runtime import database_of
+
+    settings = _prepare()
+    require_writable(settings.data_path)
+    with one_server_on(settings.data_path), database_of(settings) as url:
+        told: RestoreTold = _finish(restore_for_operator(settings, url, path, progress, replace=replace))
+    return told
+
+
 app.add_typer(identity_commands(_create_admin, _reset_second_factor))
 
 
@@ -197,6 +230,7 @@ app.add_typer(
     )
 )
 app.add_typer(audit_commands(_verify_trail), name="audit")
+app.add_typer(backup_commands(_back_up, _check_backup, _restore))
 app.add_typer(ledger_commands(_prove), name="ledger")
 app.add_typer(outbox_commands(_dead_messages, _replay_message), name="outbox")
 
@@ -247,7 +281,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _leave)  # so that whatever was started is also stopped
     try:
         app()
-    except (SettingsRefused, PostgresUnavailable) as error:
+    except (BackupRefused, PostgresUnavailable, SettingsRefused) as error:
         sys.exit(_say(str(error)))
     except DataFolderRefused as error:
         sys.exit(_say(f"SOKO_DATA_DIR: {error}"))
