@@ -5,6 +5,7 @@ mail server and the payment provider. `drain` delivers what waits in the outbox,
 """
 
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from infrastructure.lipana import callback
 from infrastructure.postgres.core.outbox import PostgresOutbox
 from infrastructure.postgres.core.revocations import PostgresRevocations
 from infrastructure.postgres.database import Database
+from infrastructure.postgres.replica import LaggingReads
 from infrastructure.queue.delivery import DeliverMessage
 from interface.bootstrap.adapters import Adapters
 from interface.bootstrap.area import SubscriptionList
@@ -80,6 +82,8 @@ class Market:
     http: httpx.AsyncClient
     files: Path
     """Where uploads are stored."""
+    lagging: LaggingReads | None = None
+    """The way to the replica, for a market with one; its test looks at the replica by hand."""
     people: dict[str, Person] = field(default_factory=dict)
 
     # -- people --
@@ -256,6 +260,8 @@ async def open_market(
     folder: Path,
     *,
     pool_size: int = 8,
+    replica_url: str = "",
+    replica_elapsed: Callable[[], float] = time.monotonic,
     clock: FixedClock | None = None,
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[Market]:
@@ -279,9 +285,19 @@ async def open_market(
     async with AsyncExitStack() as resources:
         database = Database(url, pool_size=pool_size)
         resources.push_async_callback(database.close)
+        lagging = None
+        if replica_url:
+            replica = Database(replica_url, pool_size=pool_size)
+            resources.push_async_callback(replica.close)
+            lagging = LaggingReads(database, replica, lag_max_s=5.0, elapsed=replica_elapsed)
         subscriptions = SubscriptionList()
         real = await real_adapters(
-            settings, database=database, subscriptions=subscriptions, resources=resources, clock=clock
+            settings,
+            database=database,
+            lagging=lagging,
+            subscriptions=subscriptions,
+            resources=resources,
+            clock=clock,
         )
         assert isinstance(real.gateways, BoundGateways)
         adapters = replace(
@@ -309,6 +325,7 @@ async def open_market(
             app=app,
             http=http,
             files=folder / "files",
+            lagging=lagging,
         )
         await market.refresh()
         yield market

@@ -116,15 +116,22 @@ class DuePlan:
     writer_id: AccountId
 
 
-class AssignmentsQueries(Protocol):
-    """Reads of the vertical. Promises: each is one round trip; lists are stable while rows are added."""
-
-    async def assignment(self, task_id: TaskId) -> AssignmentView:
-        """Return a task. Raises TaskNotFound."""
-        ...
+class TaskBoard(Protocol):
+    """What every writer may claim. It may lag: a task that was claimed a moment ago may still be on it."""
 
     async def available(self, page: Page, *, now: datetime) -> Listing[AssignmentView]:
         """Return approved, unclaimed tasks, oldest first."""
+        ...
+
+
+class AssignmentsQueries(TaskBoard, Protocol):
+    """Reads of the vertical, which show everything that was written.
+
+    Promises: each is one round trip; lists are stable while rows are added.
+    """
+
+    async def assignment(self, task_id: TaskId) -> AssignmentView:
+        """Return a task. Raises TaskNotFound."""
         ...
 
     async def of_student(self, student_id: AccountId, status: str | None, page: Page) -> Listing[AssignmentView]: ...

@@ -116,27 +116,32 @@ class WorkerPage:
     reviews: tuple[ReviewView, ...]
 
 
-class GigsQueries(Protocol):
-    """Reads of services and workers, one round trip each. A suspended worker is not there, nor are his services in
-    lists.
+class GigsCatalogue(Protocol):
+    """Lists for everybody. They may lag: what was written a few seconds ago may not be in them yet.
+
+    A suspended worker is not there, nor are his services.
     """
 
     async def categories(self, page: Page) -> Listing[OfferingCategory]:
         """Return the categories, oldest first."""
         ...
 
-    async def offering(self, offering_id: OfferingId) -> OfferingView:
-        """Return a service, listed or not, since orders name it. Raises OfferingNotFound."""
-        ...
-
     async def offerings(self, wanted: OfferingFilter, order: OfferingOrder, page: Page) -> Listing[OfferingView]:
         """Return the services that fit."""
         ...
 
-    async def worker(self, account_id: AccountId) -> WorkerPage:
-        """Return a worker. Raises WorkerNotFound."""
-        ...
-
     async def workers(self, wanted: WorkerFilter, page: Page) -> Listing[WorkerView]:
         """Return the workers that fit, the best rated first."""
+        ...
+
+
+class GigsQueries(GigsCatalogue, Protocol):
+    """Reads of services and workers, one round trip each, which show everything that was written."""
+
+    async def offering(self, offering_id: OfferingId) -> OfferingView:
+        """Return a service, listed or not, since orders name it. Raises OfferingNotFound."""
+        ...
+
+    async def worker(self, account_id: AccountId) -> WorkerPage:
+        """Return a worker. Raises WorkerNotFound."""
         ...

@@ -181,6 +181,34 @@ class EmbeddedPostgres:
         _require_plain(name)
         self._psql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
+    # --- a replica
+
+    def copy_from(self, primary: "EmbeddedPostgres", slot: str | None = None) -> None:
+        """Copy a running cluster into this folder, to follow that one once it is started.
+
+        A replication slot, if named, keeps there what is not read here yet, until it is dropped. Raises: ValueError for
+        a name that would need quoting, PostgresUnavailable when PostgreSQL refuses.
+        """
+        kept: tuple[str, ...] = ()
+        if slot is not None:
+            _require_plain(slot)
+            kept = ("-C", "-S", slot)
+        self._place()
+        self.data_dir.mkdir(mode=0o700, exist_ok=True)
+        self._give_away(self.data_dir)
+        where = ("-h", str(primary.socket_dir), "-p", str(PORT), "-U", SUPERUSER)
+        into = ("-D", str(self.data_dir), "-R", *kept, "-X", "stream", "-c", "fast")
+        try:
+            self._run("pg_basebackup", *where, *into)
+        except subprocess.CalledProcessError as error:
+            raise PostgresUnavailable(error.stderr.strip()) from error
+        for theirs in (f".s.PGSQL.{PORT}.lock", self.log_file.name):  # the socket may lie among the data
+            (self.data_dir / theirs).unlink(missing_ok=True)
+
+    def promote(self) -> None:
+        """Make a running replica a primary, and wait until it is one."""
+        self._run("pg_ctl", "-D", str(self.data_dir), "-w", "-t", str(START_SECONDS_MAX), "promote")
+
     # --- starting
 
     @contextmanager

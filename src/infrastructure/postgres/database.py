@@ -30,6 +30,9 @@ LOCK_TIMEOUT_MS = 4_000
 
 CONNECT_TIMEOUT_S = 5.0
 
+GRACE_S = 1.0
+"""What is under way when a request is given up may take this much longer; then its connection is closed."""
+
 POOL_WAIT_S = 2.0
 """A request waits this long for a free connection before it is refused with 503."""
 
@@ -42,7 +45,7 @@ DOWN = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.InvalidTransactionStateError,  # a primary that has become a replica among them
-    asyncpg.TargetServerAttributeNotMatched,  # of the servers named none is the primary, at the moment
+    asyncpg.InternalClientError,  # the server said goodbye while nobody asked; or of those named none is the primary
     OSError,
     TimeoutError,
     PoolTimeout,
@@ -263,7 +266,9 @@ class Loan:
         try:
             if isinstance(error, asyncio.CancelledError):
                 # the statement in flight was cancelled with us; nobody may get this connection before it is clean
-                await to_the_end(_rollback(self._taken[0]))
+                await to_the_end(_rollback(self._taken[0]), give_up=self._taken[0].terminate)
+            elif isinstance(error, asyncpg.InternalClientError):
+                self._taken[0].terminate()  # it will not notice by itself before its line is cut
         finally:
             self._database.give_back(self._taken)
         refusal = refusal_of(error)
@@ -297,7 +302,7 @@ class Transaction:
         """Roll back what is open, and give the connection back. Raises what `error` means, if anything."""
         try:
             if self._driver.is_in_transaction() and not self._driver.is_closed():
-                await to_the_end(_rollback(self._driver))
+                await to_the_end(_rollback(self._driver), give_up=self._driver.terminate)
         except BaseException as second:
             error = second
             raise
@@ -335,23 +340,29 @@ class TracedTransaction(Transaction):
 
 
 async def commit(driver: Connection) -> None:
-    """Commit, also when the client hangs up meanwhile: a commit that was sent is waited for."""
-    await to_the_end(driver.execute("COMMIT"))
+    """Commit, also when the request is given up meanwhile: a commit that was sent is waited for, a second then.
+
+    After that nobody can say whether it was done, and its connection is closed.
+    """
+    await to_the_end(driver.execute("COMMIT"), give_up=driver.terminate)
 
 
-async def to_the_end(work: Coroutine[Any, Any, object]) -> None:
+async def to_the_end(work: Coroutine[Any, Any, object], *, give_up: Callable[[], None]) -> None:
     """Wait until the work has ended, whatever becomes of us; a cancellation is passed on afterwards.
 
     Without it a request that is cut between two bytes of the driver's protocol leaves a connection in the pool that is
-    still busy, or still holds its locks.
+    still busy, or still holds its locks. Work that goes on for a second after we were cancelled is ended by `give_up`.
     """
     task = asyncio.ensure_future(work)
     cut: asyncio.CancelledError | None = None
     while not task.done():
         try:
-            await asyncio.wait({task})
+            await asyncio.wait({task}, timeout=None if cut is None else GRACE_S)
         except asyncio.CancelledError as error:  # also the second time, and the third
             cut = error
+        else:
+            if not task.done():
+                give_up()
     if cut is not None:
         task.cancelled() or task.exception()  # looked at, so that it is not reported as forgotten
         raise cut
@@ -365,7 +376,8 @@ async def _rollback(driver: Connection) -> None:
     transaction, and leaves one open.
     """
     try:
-        await driver.execute("ROLLBACK", timeout=2)
+        async with asyncio.timeout(GRACE_S):  # the driver's own timeout does not count what it waits for beforehand
+            await driver.execute("ROLLBACK")
     except DOWN:
         driver.terminate()
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from application.assignments.ports import AssignmentsUnitOfWork
-from application.assignments.queries import AssignmentsQueries
+from application.assignments.queries import AssignmentsQueries, TaskBoard
 from application.assignments.release_payment import Writers
 from application.assignments.see_files import TaskAudience
 from application.core.audit.queries import AuditQueries
@@ -22,6 +22,7 @@ from application.core.kernel.ports import Clock, IdSource, PhoneNumbers, Policie
 from application.core.kernel.realtime import Realtime
 from application.core.kernel.receipts import Receipts
 from application.core.kernel.tracing import NO_TRACING, Tracing
+from application.core.ledger.alarms import AlarmQueries, AlarmsUnitOfWork, InvariantCheck
 from application.core.ledger.ports import EarningsUnitOfWork
 from application.core.ledger.proof import LedgerBooks, LedgerSeals
 from application.core.ledger.queries import WalletQueries
@@ -50,7 +51,7 @@ from application.core.reputation.ports import RatingQueries
 from application.gigs.order_ports import OrdersUnitOfWork
 from application.gigs.order_queries import OrderQueries
 from application.gigs.ports import GigsUnitOfWork
-from application.gigs.queries import GigsQueries
+from application.gigs.queries import GigsCatalogue, GigsQueries
 from infrastructure.local.mail_catcher import MailCatcher
 
 
@@ -58,11 +59,13 @@ from infrastructure.local.mail_catcher import MailCatcher
 class Adapters:
     assignments_queries: AssignmentsQueries
     assignments_units: Callable[[], AssignmentsUnitOfWork]
+    gigs_catalogue: GigsCatalogue
     gigs_queries: GigsQueries
     gigs_units: Callable[[], GigsUnitOfWork]
     order_queries: OrderQueries
     orders_units: Callable[[], OrdersUnitOfWork]
     task_audience: TaskAudience
+    task_board: TaskBoard
     writers: Writers
     rating_queries: RatingQueries
     clock: Clock
@@ -88,6 +91,10 @@ class Adapters:
     public_address: str
     """Where people reach the server, without a slash at the end."""
     tickets: TicketStore
+    alarm_queries: AlarmQueries
+    alarms_units: Callable[[], AlarmsUnitOfWork]
+    invariant_checks: tuple[InvariantCheck, ...]
+    """What the ledger's watch looks at beside the books."""
     ledger_books: LedgerBooks
     ledger_seals: LedgerSeals
     ledger_units: Callable[[], EarningsUnitOfWork]

@@ -15,7 +15,7 @@ from application.assignments.expire_plans import ExpirePlans
 from application.assignments.expire_tasks import ExpireTasks
 from application.assignments.follow_accounts import FollowReinstatement, FollowSuspension
 from application.assignments.post_task import STUDENT_FILES, PostTask
-from application.assignments.queries import AssignmentsQueries
+from application.assignments.queries import AssignmentsQueries, TaskBoard
 from application.assignments.read_assignment import ReadAssignment
 from application.assignments.read_plan import ReadPlan
 from application.assignments.read_submission import ReadSubmission
@@ -66,6 +66,7 @@ class AssignmentUseCases:
     release_payment: ReleasePayment
     return_claim: ReturnClaim
     submit_work: SubmitWork
+    task_board: TaskBoard
 
 
 def assignments_area(adapters: Adapters) -> Area:
@@ -115,6 +116,7 @@ def assignments_area(adapters: Adapters) -> Area:
         ),
         return_claim=ReturnClaim(unit_of_work=units, policies=rules, clock=clock),
         submit_work=SubmitWork(unit_of_work=units, queries=queries, receive_files=receive_files, clock=clock, ids=ids),
+        task_board=adapters.task_board,
     )
     tell_people = TellPeople(unit_of_work=units, people=adapters.identity_queries)
     return Area(

@@ -7,7 +7,7 @@ from application.gigs.edit_offering import EditOffering
 from application.gigs.edit_worker_profile import EditWorkerProfile
 from application.gigs.list_offering import ListOffering
 from application.gigs.open_worker_profile import OpenWorkerProfile
-from application.gigs.queries import GigsQueries
+from application.gigs.queries import GigsCatalogue, GigsQueries
 from application.gigs.read_offerings import ReadOfferings
 from interface.bootstrap.adapters import Adapters
 from interface.bootstrap.area import Area
@@ -23,6 +23,7 @@ class GigsUseCases:
     add_category: AddCategory
     edit_offering: EditOffering
     edit_worker_profile: EditWorkerProfile
+    gigs_catalogue: GigsCatalogue
     gigs_queries: GigsQueries
     list_offering: ListOffering
     read_offerings: ReadOfferings
@@ -37,9 +38,10 @@ def gigs_area(adapters: Adapters) -> Area:
             add_category=AddCategory(unit_of_work=units, clock=clock, ids=ids),
             edit_offering=EditOffering(unit_of_work=units, queries=queries, clock=clock),
             edit_worker_profile=EditWorkerProfile(unit_of_work=units, queries=queries),
+            gigs_catalogue=adapters.gigs_catalogue,
             gigs_queries=queries,
             list_offering=ListOffering(unit_of_work=units, queries=queries, clock=clock, ids=ids),
-            read_offerings=ReadOfferings(queries=queries),
+            read_offerings=ReadOfferings(catalogue=adapters.gigs_catalogue, queries=queries),
         ),
         controllers=(ServiceController, CategoryController, WorkerController, WorkerProfileController),
     )

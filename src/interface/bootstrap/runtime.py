@@ -33,6 +33,7 @@ from infrastructure.postgres.core.identity import PostgresAttemptCounter, Postgr
 from infrastructure.postgres.core.identity_housekeeping import PostgresIdentityHousekeeping
 from infrastructure.postgres.core.identity_queries import PostgresIdentityQueries
 from infrastructure.postgres.core.job_runs import PostgresJobRuns, PostgresOperationsQueries
+from infrastructure.postgres.core.ledger_alarms import PostgresAlarmQueries, PostgresHeldCheck
 from infrastructure.postgres.core.ledger_proof import PostgresLedgerBooks
 from infrastructure.postgres.core.ledger_seals import PostgresLedgerSeals
 from infrastructure.postgres.core.notifications import (
@@ -50,12 +51,13 @@ from infrastructure.postgres.core.revocations import PostgresRevocations
 from infrastructure.postgres.core.unit_of_work import PostgresCoreUnitOfWork
 from infrastructure.postgres.core.wallet_queries import PostgresWalletQueries
 from infrastructure.postgres.core.withdrawals import PostgresWithdrawalQueries
-from infrastructure.postgres.database import Database
+from infrastructure.postgres.database import Database, Reads
 from infrastructure.postgres.gigs.order_queries import PostgresOrderQueries
 from infrastructure.postgres.gigs.queries import PostgresGigsQueries
 from infrastructure.postgres.gigs.unit_of_work import PostgresGigsUnitOfWork
 from infrastructure.postgres.migrations import Migrations, head_of
 from infrastructure.postgres.realtime import PostgresRealtime
+from infrastructure.postgres.replica import LaggingReads, ReplicaCheck
 from infrastructure.providers.asking import AsksProvider
 from infrastructure.queue.delivery import DeliverMessage
 from infrastructure.queue.jobs import JobRunner, Scheduler
@@ -75,9 +77,11 @@ from interface.bootstrap.asgi import create_edge
 from interface.bootstrap.background import Background, Loop, every
 from interface.bootstrap.container import Server, build
 from interface.bootstrap.core.files_storage import open_storage
+from interface.bootstrap.core.ledger import TrailCheck
 from interface.bootstrap.core.mail import open_mailer
 from interface.bootstrap.core.notifications import deliver_mails_of
 from interface.bootstrap.core.payment_gateways import open_gateways
+from interface.bootstrap.core.redis import redis_checks, redis_realtime, relay_through_redis, shared_counter
 from interface.bootstrap.demo_people import DemoPerson, seed_people
 from interface.bootstrap.serving import Serving, bind, leave_alone_what_stays, stopping_on_signals
 from interface.bootstrap.settings import Settings, SettingsRefused
@@ -113,6 +117,8 @@ class Runtime:
     server: Server
     board: FiguresBoard[Shared]
     draining: Draining
+    lagging: LaggingReads | None = None
+    """The way to the replica, if there is one."""
 
     def app(self) -> App:
         """Return what is served."""
@@ -148,12 +154,14 @@ class Runtime:
 
     def loops(self, *, worker: bool, scheduler: bool, api: bool = False) -> tuple[Loop, ...]:
         """Return what has to run beside the requests (`api`), or instead of them."""
-        loops = [every(REFRESH_EVERY, f"refresh {type(one).__name__}", one.refresh) for one in self._followers()]
-        if isinstance(self.adapters.realtime, PostgresRealtime):
+        loops = [self._follow(one) for one in self._followers()]
+        if isinstance(self.adapters.realtime, Running):
             loops.append(Loop("realtime", self.adapters.realtime.run))
         if api:
             loops += self.server.loops
             loops.append(every(SHARE_EVERY, "share figures", self._share_figures))
+            if self.lagging is not None:
+                loops.append(every(timedelta(seconds=self.lagging.look_every_s), "replica", self.lagging.look))
         clock, ids = self.adapters.clock, self.adapters.ids
         runs = PostgresJobRuns(self.database, clock, ids)
         if worker:
@@ -179,6 +187,11 @@ class Runtime:
         followers = (self.adapters.policies, self.adapters.revocations)
         return [one for one in followers if isinstance(one, Refreshed)]
 
+    @staticmethod
+    def _follow(one: "Refreshed") -> Loop:
+        name = f"refresh {type(one).__name__}"
+        return Loop(name, one.run) if isinstance(one, Running) else every(REFRESH_EVERY, name, one.refresh)
+
     async def _deliver_mails(self) -> None:
         deliver_mails = deliver_mails_of(self.adapters)
         while await deliver_mails(MAILS_AT_ONCE) == MAILS_AT_ONCE:
@@ -189,14 +202,18 @@ class Runtime:
         return DeliverMessage(outbox, self.subscriptions, figures=figures, tracing=tracing)
 
     async def _relay(self, stop: asyncio.Event) -> None:
+        outbox, written = PostgresOutbox(self.database, self.adapters.clock), self.database.messages_written
+        deliver = self._deliver_message(outbox)
+        if self.settings.broker == "redis":
+            await relay_through_redis(self.settings, outbox, deliver, written=written, stop=stop)
+            return
         # taskiq brings aiohttp with it: a tenth of the start, for nothing where only requests are answered
         from infrastructure.queue.broker import InProcessBroker
 
-        outbox = PostgresOutbox(self.database, self.adapters.clock)
-        broker = InProcessBroker(self._deliver_message(outbox))
+        broker = InProcessBroker(deliver)
         await broker.start()
         try:
-            await OutboxRelay(outbox, broker, written=self.database.messages_written).run(stop)
+            await OutboxRelay(outbox, broker, written=written).run(stop)
         finally:
             await broker.stop()
 
@@ -206,6 +223,13 @@ class Refreshed(Protocol):
     """What follows the database from memory."""
 
     async def refresh(self) -> None: ...
+
+
+@runtime_checkable
+class Running(Protocol):
+    """What works as long as the process does."""
+
+    async def run(self, stop: asyncio.Event) -> None: ...
 
 
 @contextlib.contextmanager
@@ -224,12 +248,12 @@ def database_of(settings: Settings) -> Iterator[str]:
         yield postgres.url(EMBEDDED_DATABASE)
 
 
-def with_driver(url: str) -> str:
-    """Return a database URL in SQLAlchemy's words, as platforms write it in several."""
+def with_driver(url: str, *, setting: str = "DATABASE_URL") -> str:
+    """Return a database URL with its driver's name, as platforms write it in several ways. Raises SettingsRefused."""
     for scheme in ("postgresql+asyncpg://", "postgresql://", "postgres://"):
         if url.startswith(scheme):
             return f"postgresql+asyncpg://{url.removeprefix(scheme)}"
-    raise SettingsRefused("DATABASE_URL: must begin with postgresql://")
+    raise SettingsRefused(f"{setting}: must begin with postgresql://")
 
 
 def with_secret(settings: Settings) -> Settings:
@@ -246,36 +270,53 @@ async def open_runtime(settings: Settings, url: str) -> AsyncIterator[Runtime]:
     async with AsyncExitStack() as resources:
         database = Database(url, pool_size=settings.database_pool)
         resources.push_async_callback(database.close)
+        lagging = _replica_of(settings, database, resources)
         subscriptions = SubscriptionList()
-        adapters = await real_adapters(settings, database=database, subscriptions=subscriptions, resources=resources)
+        adapters = await real_adapters(
+            settings, database=database, lagging=lagging, subscriptions=subscriptions, resources=resources
+        )
+        draining = Draining()
+        adapters = replace(adapters, health_checks=(*adapters.health_checks, draining))
+        board = FiguresBoard(settings.data_path / "run" / f"figures-{settings.port}", Shared)
+        resources.callback(board.leave)
         yield Runtime(
             settings=settings,
             database=database,
             migrations=Migrations(MIGRATIONS, url),
             adapters=adapters,
-        draining = Draining()
-        adapters = replace(adapters, health_checks=(*adapters.health_checks, draining))
-        board = FiguresBoard(settings.data_path / "run" / f"figures-{settings.port}", Shared)
-        resources.callback(board.leave)
             subscriptions=subscriptions,
             server=build(adapters, subscriptions),
+            board=board,
+            draining=draining,
+            lagging=lagging,
         )
+
+
+def _replica_of(settings: Settings, database: Database, resources: AsyncExitStack) -> LaggingReads | None:
+    """Return the way to the replica that the settings name, if they do; it opens connections when it is used."""
+    if not settings.database_replica_url:
+        return None
+    url = with_driver(settings.database_replica_url, setting="DATABASE_REPLICA_URL")
+    replica = Database(url, pool_size=settings.database_pool, application="soko lagging reads")
+    resources.push_async_callback(replica.close)
+    return LaggingReads(database, replica, lag_max_s=settings.replica_lag_max_s)
 
 
 async def real_adapters(
     settings: Settings,
-            board=board,
-            draining=draining,
     *,
     database: Database,
     subscriptions: SubscriptionList,
     resources: AsyncExitStack,
+    lagging: LaggingReads | None = None,
     clock: Clock | None = None,
 ) -> Adapters:
     """Make the real adapters; what has to be closed is pushed on `resources`. Raises SettingsRefused.
 
+    Here is decided what may be read from a replica: what is given `may_lag`. Everything else reads the primary.
     Tests bring a `clock` of their own, so that the real adapters read it too.
     """
+    may_lag: Reads = lagging or database
     clock = clock or SystemClock()
     ids, secret = UuidV7Source(), settings.secret_key.encode()
     passwords = Argon2PasswordHasher()
@@ -305,6 +346,7 @@ async def real_adapters(
     mailer, mail_catcher = await open_mailer(settings, clock=clock, resources=resources)
     payment_queries = PostgresPaymentQueries(database)
     vitals = PostgresVitals(database, clock)
+    realtime = _realtime(settings, database, figures)
 
     def core_unit() -> PostgresCoreUnitOfWork:
         return PostgresCoreUnitOfWork(database, clock=clock, ids=ids, subscriptions=subscriptions)
@@ -319,11 +361,13 @@ async def real_adapters(
     return Adapters(
         assignments_queries=assignments_queries,
         assignments_units=assignments_unit,
+        gigs_catalogue=PostgresGigsQueries(may_lag),
         gigs_queries=PostgresGigsQueries(database),
         gigs_units=gigs_unit,
         order_queries=PostgresOrderQueries(database),
         orders_units=gigs_unit,
         task_audience=assignments_queries,
+        task_board=PostgresAssignmentsQueries(may_lag),
         writers=assignments_queries,
         rating_queries=PostgresRatingQueries(database),
         audit_chain=PostgresAuditTrailChain(database, clock),
@@ -341,6 +385,9 @@ async def real_adapters(
         notice_queries=PostgresNoticeQueries(database),
         notices_units=core_unit,
         waiting_mails=PostgresWaitingMails(database),
+        alarm_queries=PostgresAlarmQueries(database),
+        alarms_units=core_unit,
+        invariant_checks=(PostgresHeldCheck(database), TrailCheck(PostgresAuditTrailChain(database, clock))),
         ledger_books=PostgresLedgerBooks(database),
         ledger_seals=PostgresLedgerSeals(database, clock),
         ledger_units=core_unit,
@@ -356,7 +403,9 @@ async def real_adapters(
             DatabaseCheck(database),
             MigrationsCheck(database, head_of(MIGRATIONS)),
             WorkerCheck(vitals, clock),
+            *redis_checks(settings, resources),
             files.check,
+            *([] if lagging is None else [ReplicaCheck(lagging)]),
         ),
         housekeeping=PostgresHousekeeping(database),
         receipts=PostgresReceipts(database, clock, ids),
@@ -371,7 +420,7 @@ async def real_adapters(
         clock=clock,
         ids=ids,
         randomness=SystemRandomness(),
-        realtime=_realtime(settings, database, figures),
+        realtime=realtime,
         policies=PostgresPolicies(database, clock, defaults=settings.policy_defaults),
         passwords=passwords,
         codes=codes,
@@ -380,8 +429,8 @@ async def real_adapters(
         one_time_passwords=Rfc6238Passwords(issuer=TOTP_ISSUER),
         sealer=sealer,
         phones=GooglePhoneNumbers(),
-        revocations=PostgresRevocations(database, clock),
-        attempts=PostgresAttemptCounter(database),
+        revocations=PostgresRevocations(database, clock, realtime=realtime),
+        attempts=shared_counter(settings, PostgresAttemptCounter(database), resources),
         identity_queries=PostgresIdentityQueries(database, clock),
         identity_units=gigs_unit,  # whoever becomes a worker gets a profile
         tickets=PostgresTickets(database),
@@ -404,7 +453,14 @@ async def _tracing(settings: Settings, resources: AsyncExitStack) -> Tracing:
 
 def _realtime(settings: Settings, database: Database, figures: Figures) -> Realtime:
     """Return what carries wake-ups, and have the commits of this process published by it."""
-    realtime = InMemoryRealtime() if settings.realtime == "memory" else PostgresRealtime(database)
+    realtime: Realtime
+    match settings.realtime:
+        case "memory":
+            realtime = InMemoryRealtime()
+        case "redis":
+            realtime = redis_realtime(settings)
+        case _:
+            realtime = PostgresRealtime(database)
 
     def publish(topics: Collection[str]) -> None:
         figures.wakes += len(topics)

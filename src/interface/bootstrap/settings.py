@@ -6,25 +6,31 @@ and so for every other setting that is declared as secret.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from domain.core.files.policies import EXTENSIONS, FILE_SIZE_MAX
 from domain.core.kernel.policies import Policy, PolicyValueRefused
 
 PORT_MAX = 65535
-SECRET_CHARACTERS_MIN = 32
 DRAIN_SECONDS_MAX = 60
+_S3_PREFIX = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/){0,4}")
+SECRET_CHARACTERS_MIN = 32
 SECRET_FILE_BYTES_MAX = 65536
 """More than any key or address; less than what a wrong path, such as a device or a log, would give."""
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 PAYPAL_LIVE = "https://api-m.paypal.com"
 DARAJA_LIVE = "https://api.safaricom.co.ke"
 CHOICES: Mapping[str, tuple[str, ...]] = {
+    "storage": ("disk", "s3"),
     "environment": ("development", "test", "production"),
     "jwt_algorithm": ("HS256", "EdDSA"),
-    "realtime": ("postgres", "memory"),
+    "broker": ("memory", "redis"),
+    "realtime": ("postgres", "redis", "memory"),
     "simulated_cards": ("yes", "no", "auto"),
     "admin_second_factor": ("yes", "no", "auto"),
 }
@@ -63,8 +69,16 @@ class Settings:
     )
     database_url: str = setting("DATABASE_URL", "", "PostgreSQL; empty: the embedded one", secret=True)
     database_pool: int = setting("SOKO_DATABASE_POOL", 10, "Connections per process")
+    database_replica_url: str = setting(
+        "DATABASE_REPLICA_URL", "", "Streaming replica, for lists that may lag; empty: none", secret=True
+    )
+    replica_lag_max_s: int = setting("SOKO_REPLICA_LAG_MAX", 5, "Seconds; a replica further behind is not read")
     postgres_bin_dir: str = setting("SOKO_POSTGRES_BIN_DIR", "", "Binaries for the embedded PostgreSQL; empty: found")
-    realtime: str = setting("SOKO_REALTIME", "postgres", "Wakes sockets in every process; memory: in one only")
+    redis_url: str = setting("REDIS_URL", "", "Redis or Valkey, which may lose everything; empty: none", secret=True)
+    broker: str = setting("SOKO_BROKER", "memory", "Carries events to workers: memory (each process its own) or redis")
+    realtime: str = setting(
+        "SOKO_REALTIME", "postgres", "Wakes sockets in every process: postgres or redis; memory: in one only"
+    )
     embedded_worker: bool = setting("SOKO_EMBEDDED_WORKER", True, "Run worker and scheduler inside the API process")
     lipana_api_key: str = setting("LIPANA_API_KEY", "", "Secret key of the Lipana account", secret=True)
     lipana_base_url: str = setting("LIPANA_BASE_URL", "", "Lipana's API; empty: the simulator, where it is allowed")
@@ -135,6 +149,16 @@ class Settings:
     email_use_ssl: bool = setting("EMAIL_USE_SSL", False, "TLS from the first byte")
     email_from: str = setting("DEFAULT_FROM_EMAIL", "Soko <no-reply@soko.example>", "Sender of every mail")
     mail_catcher_port: int = setting("SOKO_MAIL_CATCHER_PORT", 8025, "Page of the developers' mail catcher")
+    storage: str = setting("SOKO_STORAGE", "disk", "Where files are kept: disk (under SOKO_DATA_DIR) or s3 (a bucket)")
+    s3_bucket: str = setting("AWS_STORAGE_BUCKET_NAME", "", "Bucket for files, for SOKO_STORAGE=s3")
+    s3_prefix: str = setting("SOKO_S3_PREFIX", "files/", "Begins every key in the bucket; one per installation")
+    s3_region: str = setting("AWS_S3_REGION_NAME", "us-east-1", "Region of the bucket")
+    s3_endpoint_url: str = setting("AWS_S3_ENDPOINT_URL", "", "Address of an S3-compatible store; empty: Amazon's")
+    s3_public_url: str = setting(
+        "SOKO_S3_PUBLIC_URL", "", "The same store as browsers reach it; empty: AWS_S3_ENDPOINT_URL"
+    )
+    s3_access_key_id: str = setting("AWS_ACCESS_KEY_ID", "", "Access key of the bucket")
+    s3_secret_access_key: str = setting("AWS_SECRET_ACCESS_KEY", "", "Secret of that key", secret=True)
     max_file_size_mb: int = setting("MAX_FILE_SIZE_MB", 20, "Default of the policy files.max_size")
     allowed_file_extensions: tuple[str, ...] = setting(
         "ALLOWED_FILE_EXTENSIONS", (), "Default of the policy files.extensions, such as pdf,docx; empty: all"
@@ -188,6 +212,11 @@ class Settings:
         return (self.front_end_url or self.address).rstrip("/")
 
     @property
+    def s3_public_address(self) -> str:
+        """Where browsers reach the bucket; empty: at Amazon."""
+        return self.s3_public_url or self.s3_endpoint_url
+
+    @property
     def policy_defaults(self) -> Mapping[str, str]:
         """The business settings that the environment gives a default, by the policy's name."""
         return {
@@ -198,6 +227,14 @@ class Settings:
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from environment variables. Raises SettingsRefused, which names every one that is wrong."""
+    settings, wrong = examine_settings(environment)
+    if wrong:
+        raise SettingsRefused("\n".join(wrong))
+    return settings
+
+
+def examine_settings(environment: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]:
+    """Return the settings, with the default where one cannot be read, and all that is wrong with them."""
     values: Mapping[str, str] = os.environ if environment is None else environment
     found: dict[str, Any] = {}
     wrong: list[str] = []
@@ -218,9 +255,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     wrong += _unusable(settings)
     if settings.is_production:
         wrong += _unsafe(settings)
-    if wrong:
-        raise SettingsRefused("\n".join(wrong))
-    return settings
+    return settings, wrong
 
 
 def _written(env: str, values: Mapping[str, str], *, is_secret: bool) -> str | None:
@@ -271,6 +306,14 @@ def _unusable(settings: Settings) -> list[str]:
     for name, words in CHOICES.items():
         if getattr(settings, name) not in words:
             wrong.append(f"{_env_of(name)}: must be {', '.join(words[:-1])} or {words[-1]}")
+    if settings.replica_lag_max_s < 1:
+        wrong.append("SOKO_REPLICA_LAG_MAX: must be 1 or more")
+    if not 0 <= settings.drain_seconds <= DRAIN_SECONDS_MAX:
+        wrong.append(f"SOKO_DRAIN_SECONDS: must be 0 to {DRAIN_SECONDS_MAX}")
+    if settings.traces_url and not settings.traces_url.startswith(("http://", "https://")):
+        wrong.append("SOKO_TRACES_URL: must be an http:// or https:// address")
+    wrong += _unusable_storage(settings)
+    wrong += _unusable_redis(settings)
     wrong += _unusable_mpesa(settings)
     wrong += _unusable_stripe(settings)
     paypal = (settings.paypal_client_id, settings.paypal_client_secret, settings.paypal_webhook_id)
@@ -278,8 +321,6 @@ def _unusable(settings: Settings) -> list[str]:
         wrong.append("PAYPAL_CLIENT_ID, PAYPAL_CLIENT_SECRET, PAYPAL_WEBHOOK_ID: set all of them or none")
     if any(paypal) and settings.is_production is not (settings.paypal_base_url.rstrip("/") == PAYPAL_LIVE):
         wrong.append(f"PAYPAL_BASE_URL: must be {PAYPAL_LIVE} in production, and nowhere else")
-    if not 0 <= settings.drain_seconds <= DRAIN_SECONDS_MAX:
-        wrong.append(f"SOKO_DRAIN_SECONDS: must be 0 to {DRAIN_SECONDS_MAX}")
     if 0 < len(settings.backup_key) < SECRET_CHARACTERS_MIN:
         wrong.append(f"SOKO_BACKUP_KEY: set {SECRET_CHARACTERS_MIN} random characters or more, or none")
     for each in fields(Settings):
@@ -296,8 +337,43 @@ def _unusable(settings: Settings) -> list[str]:
         except PolicyValueRefused as error:
             wrong.append(f"{env}: {error}")
     return wrong
-    if settings.traces_url and not settings.traces_url.startswith(("http://", "https://")):
-        wrong.append("SOKO_TRACES_URL: must be an http:// or https:// address")
+
+
+def _unusable_storage(settings: Settings) -> list[str]:
+    wrong: list[str] = []
+    if settings.storage == "s3" and not (
+        settings.s3_bucket and settings.s3_access_key_id and settings.s3_secret_access_key
+    ):
+        wrong.append("AWS_STORAGE_BUCKET_NAME, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: set all of them for s3")
+    if settings.storage != "s3" and settings.s3_bucket:
+        wrong.append("SOKO_STORAGE: must be s3 where AWS_STORAGE_BUCKET_NAME is set")
+    if not _S3_PREFIX.fullmatch(settings.s3_prefix):
+        wrong.append("SOKO_S3_PREFIX: must be empty, or letters, digits, ., _ and - that end with a slash")
+    for env, url in (
+        ("AWS_S3_ENDPOINT_URL", settings.s3_endpoint_url),
+        ("SOKO_S3_PUBLIC_URL", settings.s3_public_url),
+    ):
+        if url and not url.startswith(("http://", "https://")):
+            wrong.append(f"{env}: must begin with https:// or http://")
+    return wrong
+
+
+def _unusable_redis(settings: Settings) -> list[str]:
+    if not settings.redis_url:
+        wants = [_env_of(name) for name in ("broker", "realtime") if getattr(settings, name) == "redis"]
+        return [f"REDIS_URL: set it for {' and '.join(f'{env}=redis' for env in wants)}"] if wants else []
+    if not settings.redis_url.startswith(REDIS_SCHEMES):
+        return [f"REDIS_URL: must begin with {', '.join(REDIS_SCHEMES[:-1])} or {REDIS_SCHEMES[-1]}"]
+    try:
+        address = urlsplit(settings.redis_url)
+    except ValueError:
+        return ["REDIS_URL: is not an address"]
+    is_near = address.scheme == "unix" or address.hostname in {"localhost", "127.0.0.1", "::1"}
+    if settings.is_production and not is_near and not address.password:
+        return [
+            "REDIS_URL: name the password, as in redis://:password@host:6379/0; without one it must be on this machine"
+        ]
+    return []
 
 
 def _unusable_mpesa(settings: Settings) -> list[str]:
@@ -369,6 +445,8 @@ def _unsafe(settings: Settings) -> list[str]:
         wrong.append("SOKO_SIMULATED_CARDS: the simulator is refused in production")
     if not settings.email_host:
         wrong.append("EMAIL_HOST: the mail catcher is refused in production")
+    if settings.s3_public_address and not settings.s3_public_address.startswith("https://"):
+        wrong.append("SOKO_S3_PUBLIC_URL: must be https://, as AWS_S3_ENDPOINT_URL must be where it stands for it")
     if not settings.public_url.startswith("https://"):
         wrong.append("SOKO_PUBLIC_URL: must be the https:// address of this server")
     if not settings.allowed_hosts:

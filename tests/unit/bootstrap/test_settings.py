@@ -45,6 +45,7 @@ def test_a_default_that_its_policy_refuses_stops_the_start(env: str, text: str, 
         ("SOKO_PORT", "abc", "'abc' is not a whole number"),
         ("SOKO_PORT", "65536", "must be 0 to 65535"),
         ("SOKO_MAIL_CATCHER_PORT", "-1", "must be 0 to 65535"),
+        ("SOKO_REPLICA_LAG_MAX", "0", "must be 1 or more"),
         ("DEBUG", "maybe", "'maybe' is not yes or no"),
     ],
 )
@@ -129,3 +130,42 @@ def test_a_secret_that_is_given_twice_is_refused_and_not_told(tmp_path: Path) ->
         "SECRET_KEY, SECRET_KEY_FILE: set one of the two, not both",
         "SOKO_PORT: 'abc' is not a whole number",
     ]
+
+
+BUCKET = {
+    "SOKO_STORAGE": "s3",
+    "AWS_STORAGE_BUCKET_NAME": "soko-files",
+    "AWS_ACCESS_KEY_ID": "AKIA",
+    "AWS_SECRET_ACCESS_KEY": "secret",
+}
+
+
+@pytest.mark.parametrize("missing", sorted(BUCKET))
+def test_a_bucket_that_is_half_configured_stops_the_start(missing: str) -> None:
+    assert read_settings(BUCKET).storage == "s3"
+    assert read_settings({"AWS_ACCESS_KEY_ID": "for something else"}).storage == "disk"
+    with pytest.raises(SettingsRefused, match="AWS_STORAGE_BUCKET_NAME"):
+        read_settings({name: value for name, value in BUCKET.items() if name != missing})
+
+
+@pytest.mark.parametrize(
+    ("env", "text"),
+    [
+        ("SOKO_STORAGE", "S3"),
+        ("SOKO_S3_PREFIX", "files"),
+        ("SOKO_S3_PREFIX", "../"),
+        ("AWS_S3_ENDPOINT_URL", "store.example"),
+        ("SOKO_S3_PUBLIC_URL", "ftp://store.example"),
+    ],
+)
+def test_a_store_that_cannot_be_stops_the_start(env: str, text: str) -> None:
+    with pytest.raises(SettingsRefused, match=env):
+        read_settings(BUCKET | {env: text})
+
+
+def test_browsers_reach_a_bucket_in_production_over_tls() -> None:
+    inside = {"AWS_S3_ENDPOINT_URL": "http://store:9000"}
+    assert read_settings(LIVE | BUCKET).s3_public_address == ""
+    with pytest.raises(SettingsRefused, match="SOKO_S3_PUBLIC_URL"):
+        read_settings(LIVE | BUCKET | inside)
+    read_settings(LIVE | BUCKET | inside | {"SOKO_S3_PUBLIC_URL": "https://files.soko.example"})

@@ -48,7 +48,7 @@ from infrastructure.postgres.assignments.tables import (
 from infrastructure.postgres.core.files import files_where, shown_files
 from infrastructure.postgres.core.files_tables import files
 from infrastructure.postgres.core.identity_tables import accounts
-from infrastructure.postgres.database import Database
+from infrastructure.postgres.database import Reads
 from infrastructure.postgres.keyset import Cut, KeysetList
 from infrastructure.postgres.statements import Statement
 from infrastructure.postgres.tables import INSTANT, TEXT, UUID
@@ -265,7 +265,7 @@ _IS_WRITER = Statement(
 class PostgresAssignmentsQueries:
     """Reads of the vertical."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Reads) -> None:
         self._database = database
 
     async def assignment(self, task_id: TaskId) -> AssignmentView:

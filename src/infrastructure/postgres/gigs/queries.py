@@ -35,7 +35,7 @@ from domain.gigs.worker import AREA, WorkerNotFound
 from infrastructure.postgres.core.identity_tables import accounts
 from infrastructure.postgres.core.reputation_reviews import RANK_OF_ONE_HUNDREDTH
 from infrastructure.postgres.core.reputation_tables import review_summaries
-from infrastructure.postgres.database import Database
+from infrastructure.postgres.database import Reads
 from infrastructure.postgres.gigs.tables import (
     offering_categories,
     offerings,
@@ -230,7 +230,7 @@ def _words(search: str | None) -> str | None:
 class PostgresGigsQueries:
     """Reads of services and workers."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Reads) -> None:
         self._database = database
 
     async def categories(self, page: Page) -> Listing[OfferingCategory]:

@@ -9,7 +9,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from application.assignments.buy_plan import BuyPlan, BuyPlanCommand
 from application.assignments.claim_task import ClaimTask
-from application.assignments.queries import AssignmentsQueries
+from application.assignments.queries import AssignmentsQueries, TaskBoard
 from application.assignments.read_plan import ReadPlan
 from application.assignments.read_submission import ReadSubmission
 from application.assignments.return_claim import ReturnClaim
@@ -20,6 +20,7 @@ from application.core.identity.authenticate import Caller
 from application.core.kernel.ports import Clock, Page
 from application.core.reputation.read_rating import ReadRating
 from domain.assignments.task import TaskId, TaskStatus
+from domain.core.kernel.ids import FileId
 from interface.http.aliases import operation_ids
 from interface.http.assignments.bodies import (
     AssignmentBody,
@@ -50,12 +51,12 @@ class TaskController(Controller):
         self,
         request: Request[Any, Any, Any],
         page: Wired[Page],
-        assignments_queries: Wired[AssignmentsQueries],
+        task_board: Wired[TaskBoard],
         clock: Wired[Clock],
     ) -> ListBody[AssignmentBody]:
         """List approved tasks that nobody has claimed, oldest first; files show name and size only."""
         now = clock.now()
-        listing = await assignments_queries.available(page, now=now)
+        listing = await task_board.available(page, now=now)
         return list_body(request, listing, lambda view: AssignmentBody.of(view, now=now, sign=None))
 
     @get("/mine", operation_id="listClaimedTasks", status_code=HTTP_200_OK)
@@ -140,8 +141,11 @@ class SubmissionController(Controller):
             "files.content_type_refused",
             "files.empty",
             "files.extension_refused",
+            "files.not_ready",
+            "files.quota_exceeded",
             "files.required",
             "files.too_large",
+            "files.upload_not_found",
         ),
         operation_class=form_operation(SubmitWorkBody, "file", "files"),
         guards=[has_role("writer")],
@@ -163,6 +167,7 @@ class SubmissionController(Controller):
                     writer_id=caller.account_id,
                     task_id=TaskId(body.assignment),
                     files=form.files,
+                    uploads=[FileId(upload) for upload in body.uploads],
                     notes=body.notes,
                 )
             )

@@ -12,7 +12,7 @@ from application.core.kernel.ports import Page
 from application.gigs.add_category import AddCategory, AddCategoryCommand
 from application.gigs.edit_offering import EditOffering, EditOfferingCommand
 from application.gigs.list_offering import ListOffering, ListOfferingCommand
-from application.gigs.queries import GigsQueries, OfferingFilter, OfferingOrder
+from application.gigs.queries import GigsCatalogue, GigsQueries, OfferingFilter, OfferingOrder
 from application.gigs.read_offerings import ReadOfferings
 from domain.core.kernel.ids import AccountId
 from domain.gigs.offering import CategoryId, OfferingId
@@ -156,10 +156,10 @@ class CategoryController(Controller):
 
     @get("/", operation_id="listServiceCategories", tags=("gigs",), status_code=HTTP_200_OK)
     async def categories(
-        self, request: Request[Any, Any, Any], page: Wired[Page], gigs_queries: Wired[GigsQueries]
+        self, request: Request[Any, Any, Any], page: Wired[Page], gigs_catalogue: Wired[GigsCatalogue]
     ) -> ListBody[CategoryBody]:
         """List the categories of services, oldest first."""
-        return list_body(request, await gigs_queries.categories(page), CategoryBody.of)
+        return list_body(request, await gigs_catalogue.categories(page), CategoryBody.of)
 
     @post(
         "/",

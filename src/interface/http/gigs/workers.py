@@ -10,7 +10,7 @@ from litestar.status_codes import HTTP_200_OK
 from application.core.identity.authenticate import Caller
 from application.core.kernel.ports import Page
 from application.gigs.edit_worker_profile import EditWorkerProfile, EditWorkerProfileCommand
-from application.gigs.queries import GigsQueries, WorkerFilter
+from application.gigs.queries import GigsCatalogue, GigsQueries, WorkerFilter
 from domain.core.kernel.ids import AccountId
 from domain.core.reputation.review import read_mean
 from domain.gigs.offering import OfferingId
@@ -34,7 +34,7 @@ class WorkerController(Controller):
         self,
         request: Request[Any, Any, Any],
         page: Wired[Page],
-        gigs_queries: Wired[GigsQueries],
+        gigs_catalogue: Wired[GigsCatalogue],
         service: FromQuery[UUID | None] = None,
         is_available: FromQuery[bool | None] = None,
         search: FromQuery[Annotated[str | None, SEARCH]] = None,
@@ -51,7 +51,7 @@ class WorkerController(Controller):
             search=search,
             rating_min=read_mean(min_rating, field="min_rating"),
         )
-        return list_body(request, await gigs_queries.workers(wanted, page), WorkerBody.of)
+        return list_body(request, await gigs_catalogue.workers(wanted, page), WorkerBody.of)
 
     @get("/{worker_id:uuid}", operation_id="getWorker", refuses=("gigs.worker_not_found",), status_code=HTTP_200_OK)
     async def worker(self, worker_id: FromPath[UUID], gigs_queries: Wired[GigsQueries]) -> WorkerPageBody:
