@@ -33,6 +33,7 @@ class EditTaskCommand:
     budget: Money | None = None
     due_at: datetime | None = None
     files: Sequence[IncomingFile] = ()
+    uploads: Collection[FileId] = ()
     remove_files: Collection[FileId] = ()
 
 
@@ -47,7 +48,7 @@ class EditTask:
 
     async def __call__(self, command: EditTaskCommand) -> AssignmentView:
         """Return the task. Raises TaskNotFound, WrongState, BudgetOutOfRange, DueTooSoon, InsufficientFunds,
-        FileTooLarge.
+        FileTooLarge, QuotaExceeded, UploadNotFound.
         """
         async with (
             self.receive_files.claimed_inside(
@@ -74,9 +75,16 @@ class EditTask:
                 else:
                     kept += 1
             limit = self.policies.value(FILE_COUNT_MAX)
-            if kept + len(files) > limit:
+            if kept + len(files) + len(command.uploads) > limit:
                 raise FileTooLarge(f"A task has at most {limit} files.", limit=limit)
-            uow.files.add(*files)
+            await self.receive_files.claim(
+                uow,
+                files,
+                uploads=command.uploads,
+                purpose=STUDENT_FILES,
+                subject=task.id,
+                owner=command.student_id,
+            )
             await settle_escrow(uow, task, held_before, ids=self.ids, clock=self.clock)
             uow.record(edited)
             await uow.commit()

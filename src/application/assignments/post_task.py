@@ -5,7 +5,7 @@
 - It waits for an administrator; nobody else sees it yet.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,7 +16,7 @@ from application.assignments.terms import task_terms
 from application.core.files.receive_files import IncomingFile, ReceiveFiles
 from application.core.kernel.ports import Clock, IdSource, Policies
 from domain.assignments.task import Task, TaskId
-from domain.core.kernel.ids import AccountId
+from domain.core.kernel.ids import AccountId, FileId
 from domain.core.kernel.money import Money
 
 STUDENT_FILES = "student"
@@ -31,6 +31,7 @@ class PostTaskCommand:
     budget: Money | None = None
     due_at: datetime | None = None
     files: Sequence[IncomingFile] = ()
+    uploads: Collection[FileId] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,9 @@ class PostTask:
     ids: IdSource
 
     async def __call__(self, command: PostTaskCommand) -> AssignmentView:
-        """Return the task. Raises BudgetOutOfRange, DueTooSoon, InsufficientFunds, FileTooLarge, EmptyFile."""
+        """Return the task. Raises BudgetOutOfRange, DueTooSoon, InsufficientFunds, FileTooLarge, EmptyFile,
+        QuotaExceeded, UploadNotFound.
+        """
         task_id = TaskId(self.ids.new())
         task, posted = Task.post(
             id=task_id,
@@ -62,7 +65,14 @@ class PostTask:
             self.unit_of_work() as uow,
         ):
             uow.tasks.add(task)
-            uow.files.add(*files)
+            await self.receive_files.claim(
+                uow,
+                files,
+                uploads=command.uploads,
+                purpose=STUDENT_FILES,
+                subject=task_id,
+                owner=command.student_id,
+            )
             await settle_escrow(uow, task, None, ids=self.ids, clock=self.clock)
             uow.record(posted)
             await uow.commit()

@@ -5,7 +5,7 @@
   administrators (assignments.resubmission_replaces).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from application.core.kernel.ports import Clock, IdSource
 from domain.assignments.submission import Submission, SubmissionId, SubmissionVersion
 from domain.assignments.task import TaskId
 from domain.core.files.file import FileRequired
-from domain.core.kernel.ids import AccountId
+from domain.core.kernel.ids import AccountId, FileId
 
 WRITER_FILES = "writer"
 """Purpose of the files of a submission; their subject is the task."""
@@ -27,6 +27,7 @@ class SubmitWorkCommand:
     writer_id: AccountId
     task_id: TaskId
     files: Sequence[IncomingFile]
+    uploads: Collection[FileId] = ()
     notes: str = ""
 
 
@@ -39,8 +40,10 @@ class SubmitWork:
     ids: IdSource
 
     async def __call__(self, command: SubmitWorkCommand) -> SubmissionView:
-        """Return the submission. Raises FileRequired, TaskNotFound, NotClaimHolder, ClaimExpired, AlreadyCompleted."""
-        if not command.files:
+        """Return the submission. Raises FileRequired, TaskNotFound, NotClaimHolder, ClaimExpired, AlreadyCompleted,
+        QuotaExceeded, UploadNotFound.
+        """
+        if not command.files and not command.uploads:
             raise FileRequired
         async with self.receive_files.claimed_inside(
             command.files, purpose=WRITER_FILES, subject=command.task_id, owner=command.writer_id
@@ -49,6 +52,14 @@ class SubmitWork:
             async with self.unit_of_work() as uow:
                 task = await uow.tasks.get(command.task_id)
                 submitted = task.submit(command.writer_id, now=now)
+                claimed = await self.receive_files.claim(
+                    uow,
+                    files,
+                    uploads=command.uploads,
+                    purpose=WRITER_FILES,
+                    subject=command.task_id,
+                    owner=command.writer_id,
+                )
                 assert task.claim is not None, "only the holder of a claim submits"
                 submission = await uow.submissions.of_claim(task.claim.id)
                 if submission is None:
@@ -62,11 +73,10 @@ class SubmitWork:
                         number=task.version,
                         notes=command.notes,
                         is_late=submitted.is_late,
-                        file_ids=tuple(file.id for file in files),
+                        file_ids=tuple(file.id for file in claimed),
                         submitted_at=now,
                     )
                 )
-                uow.files.add(*files)
                 uow.record(submitted)
                 await uow.commit()
                 submission_id: UUID = submission.id

@@ -4,7 +4,7 @@
 - Its files are for its client, its worker and administrators; a new delivery adds to those of earlier ones.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,7 @@ from application.gigs.order_ports import OrdersUnitOfWork
 from application.gigs.order_queries import OrderQueries, OrderView, Viewer
 from application.gigs.order_steps import OrderSteps
 from domain.core.files.file import StoredFile
+from domain.core.kernel.ids import FileId
 from domain.gigs.order import OrderId, OrderNotFound
 from domain.gigs.transitions import Action
 
@@ -26,6 +27,7 @@ class DeliverWorkCommand:
     order_id: OrderId
     viewer: Viewer
     files: Sequence[IncomingFile] = ()
+    uploads: Collection[FileId] = ()
     comment: str = ""
 
 
@@ -48,7 +50,14 @@ class DeliverWork:
             load = await uow.orders.get_for(command.order_id, viewer.account_id)
             actor = load.actor(viewer.account_id, is_admin=viewer.is_admin)
             await self.steps.do(uow, load, Action.DELIVER, actor, command.comment)
-            uow.files.add(*files)
+            await self.receive_files.claim(
+                uow,
+                files,
+                uploads=command.uploads,
+                purpose=DELIVERY_FILES,
+                subject=command.order_id,
+                owner=viewer.account_id,
+            )
             await uow.commit()
         return await self.queries.order(command.order_id, viewer)
 

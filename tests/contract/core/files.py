@@ -1,14 +1,16 @@
 """What every store of file rows promises."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
 
 from application.core.files.ports import FileQueries, FilesUnitOfWork
 from domain.core.files.file import FileState, StoredFile, storage_key
+from domain.core.files.upload import FileUpload, FileUsage, UploadNotFound
 from domain.core.kernel.errors import NotFound
 from domain.core.kernel.ids import AccountId, FileId
 from tests.fakes.core.system import NOON, SequentialIds
@@ -33,6 +35,19 @@ def stored(*, subject: UUID = TASK, purpose: str = "student", state: FileState =
         content_type="application/pdf",
         state=state,
         uploaded_at=NOON,
+    )
+
+
+def announced(*, size: int = 10, begun_at: datetime = NOON) -> FileUpload:
+    upload_id, owner = FileId(IDS.new()), AccountId(UUID(int=0xADA))
+    return FileUpload(
+        id=upload_id,
+        owner=owner,
+        key=storage_key("pending", owner, upload_id),
+        name="essay.pdf",
+        size=size,
+        content_type="application/pdf",
+        begun_at=begun_at,
     )
 
 
@@ -98,3 +113,74 @@ class FilesContract:
         await queries.set_aside(waiting[0].id, until=later)
         assert [file.id for file in await queries.to_scan(now=NOON, limit=5)] == [file.id for file in waiting[1:]]
         assert len(await queries.to_scan(now=later, limit=5)) == 3
+
+    async def test_an_upload_is_found_until_it_is_removed(self, unit_of_work: Units, queries: FileQueries) -> None:
+        upload = announced()
+        async with unit_of_work() as uow:
+            uow.uploads.add(upload)
+            await uow.commit()
+        assert await queries.find_upload(upload.id) == upload
+        async with unit_of_work() as uow:
+            assert await uow.uploads.get(upload.id) == upload
+            uow.uploads.remove(upload)
+        assert await queries.find_upload(upload.id) == upload
+        async with unit_of_work() as uow:
+            uow.uploads.remove(await uow.uploads.get(upload.id))
+            await uow.commit()
+        assert await queries.find_upload(upload.id) is None
+        async with unit_of_work() as uow:
+            with pytest.raises(UploadNotFound):
+                await uow.uploads.get(upload.id)
+
+    async def test_usage_is_what_is_kept_and_announced(self, unit_of_work: Units) -> None:
+        ben = AccountId(UUID(int=0xBE4))
+        kept, given_up = stored(), stored()
+        await claim(unit_of_work, kept, given_up, replace(stored(), owner=ben))
+        async with unit_of_work() as uow:
+            uow.uploads.add(announced(size=100))
+            uow.uploads.add(announced(size=20))
+            await uow.commit()
+        async with unit_of_work() as uow:
+            assert await uow.files.usage_of(kept.owner) == FileUsage(2 * 1234 + 120, 2)
+            assert await uow.files.usage_of(ben) == FileUsage(1234, 0)
+            assert await uow.files.usage_of(AccountId(UUID(int=404))) == FileUsage(0, 0)
+            uow.files.remove(await uow.files.get(given_up.id))
+            assert await uow.files.usage_of(kept.owner) == FileUsage(1234 + 120, 2)
+
+    async def test_two_count_one_account_one_after_the_other(self, unit_of_work: Units) -> None:
+        seen: list[int] = []
+
+        async def add_one() -> None:
+            async with unit_of_work() as uow:
+                seen.append((await uow.files.usage_of(AccountId(UUID(int=0xADA)))).bytes_kept)
+                uow.files.add(stored())
+                await uow.commit()
+
+        await asyncio.gather(*(add_one() for _ in range(5)))
+        assert sorted(seen) == [1234 * number for number in range(5)]
+
+    async def test_an_attached_file_belongs_to_its_subject(self, unit_of_work: Units, queries: FileQueries) -> None:
+        file = stored(purpose="upload")
+        await claim(unit_of_work, replace(file))
+        async with unit_of_work() as uow:
+            attached = await uow.files.get(file.id)
+            attached.purpose, attached.subject = "student", OTHER_TASK
+            await uow.commit()
+        assert await queries.find(file.id) == replace(file, purpose="student", subject=OTHER_TASK)
+
+    async def test_what_ended_is_given_up_and_the_rest_stays(self, unit_of_work: Units, queries: FileQueries) -> None:
+        old, older, young = (announced(begun_at=NOON - timedelta(minutes=age)) for age in (60, 61, 59))
+        loose, attached = stored(purpose="upload"), stored()
+        later = replace(stored(purpose="upload"), uploaded_at=NOON + timedelta(seconds=1))
+        await claim(unit_of_work, loose, attached, later)
+        async with unit_of_work() as uow:
+            for upload in (old, older, young):
+                uow.uploads.add(upload)
+            await uow.commit()
+        hour_ago = NOON - timedelta(hours=1)
+        ended = [*await queries.end_uploads(begun_before=hour_ago, limit=1)]
+        ended += await queries.end_uploads(begun_before=hour_ago, limit=5)
+        assert sorted(ended) == sorted((old.key, older.key))
+        assert await queries.find_upload(young.id) == young
+        assert await queries.give_up_unattached(uploaded_before=NOON, limit=5) == [loose.key]
+        assert await queries.claimed([loose.key, attached.key, later.key]) == {attached.key, later.key}

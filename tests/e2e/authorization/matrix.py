@@ -152,6 +152,10 @@ MATRIX: Mapping[str, Row] = {
     "getNotificationPreferences": signed_in(),
     "setNotificationPreferences": signed_in(),
     "downloadFile": on("file", "- 404 404", student="yes 404 404", admin="- yes 404"),
+    "linkToFile": on("file", "- 404 404", student="yes 404 404", admin="- yes 404"),
+    "beginUpload": signed_in(),
+    "confirmUpload": on("upload", "yes 404 404"),
+    "sendUpload": everybody(),  # the signature is asked for as a parameter, and proves one upload
     # administration
     "listUsersAsAdministrator": only("admin"),
     "administerUser": on("person", admin="yes yes 404"),
@@ -210,6 +214,7 @@ MORE: Mapping[str, tuple[Row, ...]] = {
     "getPayment": (on("order_payment", "- 404 404", client="yes 404 404", worker="404 404 404", admin="- yes 404"),),
     "refundPayment": (on("order_payment", admin="- yes 404"),),
     "downloadFile": (on("delivered_file", "- 404 404", client="yes 404 404", worker="yes 404 404", admin="- yes 404"),),
+    "linkToFile": (on("delivered_file", "- 404 404", client="yes 404 404", worker="yes 404 404", admin="- yes 404"),),
 }
 """Further rows of an operation, about things in another state: orders show themselves to others while they are open."""
 

@@ -155,6 +155,13 @@ async def open_world(market: Market, owner: "asyncpg.Connection[asyncpg.Record]"
                 for person in pair_of_people
             ]
             world.things[kind][role] = (found[0], found[1])
+    world.things["upload"] = {}
+    for role, pair_of_people in world.people.items():
+        begun = [
+            await made(await market.post(person, "/api/files/uploads", {"name": "essay.pdf", "size": 9}))
+            for person in pair_of_people
+        ]
+        world.things["upload"][role] = (begun[0]["id"], begun[1]["id"])
     world.things["person"] = {role: (str(pair[0].id), str(pair[1].id)) for role, pair in world.people.items()}
     world.things["withdrawal"] = {}
     for role, pair_of_people in world.people.items():

@@ -10,6 +10,7 @@ from uuid import UUID
 from application.core.files.ports import ShownFile
 from application.core.identity.authenticate import Caller
 from domain.core.files.file import FileState, StoredFile
+from domain.core.files.upload import UPLOADED, FileUpload, FileUsage, UploadNotFound
 from domain.core.kernel.errors import NotFound, Unavailable
 from domain.core.kernel.ids import AccountId, FileId
 from tests.fakes.core.ledger import Tables
@@ -23,6 +24,7 @@ class InMemoryFiles:
 
     def __init__(self, unit_of_work: Tables) -> None:
         self._files = unit_of_work.table("files")
+        self._uploads = unit_of_work.table("file_uploads")
 
     def add(self, *received: StoredFile) -> None:
         for file in received:
@@ -41,6 +43,31 @@ class InMemoryFiles:
 
     def remove(self, file: StoredFile) -> None:
         self._files.pop(file.id, None)
+
+    async def usage_of(self, owner: AccountId) -> FileUsage:
+        uploads = [upload.size for upload in self._uploads.values() if upload.owner == owner]
+        return FileUsage(
+            sum(file.size for file in self._files.values() if file.owner == owner) + sum(uploads), len(uploads)
+        )
+
+
+class InMemoryUploads:
+    """Uploads under way in one unit of work."""
+
+    def __init__(self, unit_of_work: Tables) -> None:
+        self._uploads = unit_of_work.table("file_uploads")
+
+    def add(self, upload: FileUpload) -> None:
+        self._uploads[upload.id] = upload
+
+    async def get(self, upload_id: FileId) -> FileUpload:
+        if upload_id not in self._uploads:
+            raise UploadNotFound
+        found: FileUpload = self._uploads[upload_id]
+        return found
+
+    def remove(self, upload: FileUpload) -> None:
+        self._uploads.pop(upload.id, None)
 
 
 class InMemoryFileQueries:
@@ -66,6 +93,25 @@ class InMemoryFileQueries:
 
     async def set_aside(self, file_id: FileId, *, until: datetime) -> None:
         self._aside[file_id] = until
+
+    async def find_upload(self, upload_id: FileId) -> FileUpload | None:
+        return self._store.rows("file_uploads").get(upload_id)
+
+    async def end_uploads(self, *, begun_before: datetime, limit: int) -> Sequence[str]:
+        table = self._store.tables["file_uploads"]
+        ended = [upload for upload in table.values() if upload.begun_at <= begun_before][:limit]
+        for upload in ended:
+            del table[upload.id]
+        return [upload.key for upload in ended]
+
+    async def give_up_unattached(self, *, uploaded_before: datetime, limit: int) -> Sequence[str]:
+        table = self._store.tables["files"]
+        ended = [file for file in table.values() if file.purpose == UPLOADED and file.uploaded_at <= uploaded_before][
+            :limit
+        ]
+        for file in ended:
+            del table[file.id]
+        return [file.key for file in ended]
 
 
 class ListedViewers:

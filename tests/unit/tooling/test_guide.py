@@ -15,7 +15,7 @@ from interface.bootstrap.settings import Settings, read_settings
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
-OFFERED = re.compile(r"^#([A-Z_]+)=(.*)$", re.MULTILINE)
+OFFERED = re.compile(r"^#([A-Z0-9_]+)=(.*)$", re.MULTILINE)
 
 
 def test_the_example_lists_every_setting_and_its_default() -> None:
@@ -30,7 +30,7 @@ def test_the_example_says_what_each_setting_is_for() -> None:
 
 
 def test_the_example_marks_what_may_stand_in_a_file() -> None:
-    marked = re.findall(r"\[secret\]\n#([A-Z_]+)=", EXAMPLE)
+    marked = re.findall(r"\[secret\]\n#([A-Z0-9_]+)=", EXAMPLE)
     assert marked == [each.metadata["env"] for each in fields(Settings) if each.metadata["secret"]]
 
 

@@ -7,10 +7,12 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 
-from application.core.files.links import FileLinks, SignedLink
+from application.core.files.links import LINK_LIFE, FileLinks, SignedLink
 from application.core.files.ports import FilePurposes, FileQueries
 from application.core.files.storage import ObjectStorage
+from application.core.files.transfers import DirectTransfers
 from application.core.identity.authenticate import Caller
 from application.core.kernel.ports import Clock
 from domain.core.files.file import FileNotReady, FileState, StoredFile
@@ -63,3 +65,18 @@ class SignFile:
     def __call__(self, file_id: FileId) -> SignedLink:
         """Return a link that works for five minutes."""
         return self.links.sign(file_id, now=self.clock.now())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkToFile:
+    """Tells whoever may open a file where to fetch its bytes himself."""
+
+    open_file: OpenFile
+    transfers: DirectTransfers
+    clock: Clock
+
+    async def __call__(self, file_id: FileId, *, caller: Caller | None) -> tuple[str, datetime]:
+        """Return an address, and when it ends. Raises NotFound, NotSignedIn, FileNotReady, Unavailable."""
+        file = await self.open_file(file_id, caller=caller, link=None)
+        now = self.clock.now()
+        return await self.transfers.download_address(file, now=now), now + LINK_LIFE

@@ -9,7 +9,8 @@ from uuid import UUID
 from application.core.identity.authenticate import Caller
 from application.core.kernel.ports import UnitOfWork
 from domain.core.files.file import StoredFile
-from domain.core.kernel.ids import FileId
+from domain.core.files.upload import FileUpload, FileUsage
+from domain.core.kernel.ids import AccountId, FileId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class FileRepository(Protocol):
     """The rows that claim stored bytes. Promises (tests/contract/core/files.py):
 
     - `get` locks the row until the unit of work ends, and raises NotFound;
+    - `usage_of` lets one unit of work at a time count what an account keeps, until it ends; what this one removed is
+      not counted;
     - bytes whose row is removed, or never committed, are swept within a day (files.no_orphans).
     """
 
@@ -46,12 +49,39 @@ class FileRepository(Protocol):
         """Give up a file: nobody sees it any more, and the sweep removes its bytes."""
         ...
 
+    async def usage_of(self, owner: AccountId) -> FileUsage:
+        """Return what an account keeps, its open uploads among it."""
+        ...
+
+
+class UploadRepository(Protocol):
+    """Uploads under way. Promises (tests/contract/core/files.py):
+
+    - `get` locks the row until the unit of work ends, and raises UploadNotFound;
+    - an upload that was removed is under way no more, and its bytes are swept.
+    """
+
+    def add(self, upload: FileUpload) -> None:
+        """Announce an upload."""
+        ...
+
+    async def get(self, upload_id: FileId) -> FileUpload:
+        """Return an upload. Raises UploadNotFound."""
+        ...
+
+    def remove(self, upload: FileUpload) -> None:
+        """End an upload."""
+        ...
+
 
 class FilesUnitOfWork(UnitOfWork, Protocol):
     """A transaction that can claim files."""
 
     @property
     def files(self) -> FileRepository: ...
+
+    @property
+    def uploads(self) -> UploadRepository: ...
 
 
 class FileQueries(Protocol):
@@ -71,6 +101,20 @@ class FileQueries(Protocol):
 
     async def set_aside(self, file_id: FileId, *, until: datetime) -> None:
         """Leave a file that the scanner failed on out of `to_scan` until then."""
+        ...
+
+    async def find_upload(self, upload_id: FileId) -> FileUpload | None:
+        """Return an upload under way, if there is one."""
+        ...
+
+    async def end_uploads(self, *, begun_before: datetime, limit: int) -> Sequence[str]:
+        """End uploads that were begun by an instant, and return their keys; what somebody confirms now is left."""
+        ...
+
+    async def give_up_unattached(self, *, uploaded_before: datetime, limit: int) -> Sequence[str]:
+        """Remove the rows of uploaded files that still belong to nothing, and return their keys; what somebody
+        attaches now is left.
+        """
         ...
 
 

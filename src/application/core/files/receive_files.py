@@ -8,12 +8,12 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from uuid import UUID
 
-from application.core.files.ports import FilePurposes, FileScanner
+from application.core.files.ports import FilePurposes, FileScanner, FilesUnitOfWork
 from application.core.files.storage import ObjectStorage
 from application.core.kernel.ports import Clock, IdSource, Policies
 from domain.core.files.file import (
@@ -30,10 +30,12 @@ from domain.core.files.policies import (
     FILE_COUNT_MAX,
     FILE_SIZE_MAX,
     MEGABYTE,
+    QUOTA,
     REQUEST_SIZE_MAX,
     accepts_extension,
 )
-from domain.core.kernel.errors import DomainError, Unavailable
+from domain.core.files.upload import UploadNotFound, attach
+from domain.core.kernel.errors import DomainError, NotFound, Unavailable
 from domain.core.kernel.ids import AccountId, FileId
 
 
@@ -71,7 +73,7 @@ class UploadLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiveFiles:
-    """Called before the unit of work; inside it `uow.files.add(*files)` claims what it returned.
+    """Called before the unit of work; inside it `claim` claims what it returned.
 
     `claimed_inside` is the same as a block that discards them when the transaction is refused.
     """
@@ -145,8 +147,42 @@ class ReceiveFiles:
                 await self.discard(files)
             raise
 
+    async def claim(
+        self,
+        uow: FilesUnitOfWork,
+        files: Sequence[StoredFile],
+        *,
+        uploads: Collection[FileId] = (),
+        purpose: str,
+        subject: UUID,
+        owner: AccountId,
+    ) -> tuple[StoredFile, ...]:
+        """Give the subject what was received, and what its sender uploaded before; return all of it.
+
+        Raises FileTooLarge, QuotaExceeded, UploadNotFound, FileNotReady, ContentTypeRefused.
+        """
+        count_max = self.limits().count
+        if len(files) + len(uploads) > count_max:
+            raise FileTooLarge(f"At most {count_max} files are accepted at once.", limit=count_max)
+        if files:
+            usage = await uow.files.usage_of(owner)
+            usage.require_room(sum(file.size for file in files), quota=self.policies.value(QUOTA) * MEGABYTE)
+            uow.files.add(*files)
+        attached = [await _uploaded(uow, file_id) for file_id in sorted(set(uploads))]
+        for file in attached:
+            content_types = self.purposes.by_name[purpose].content_types
+            attach(file, owner=owner, purpose=purpose, subject=subject, content_types=content_types)
+        return (*files, *attached)
+
     async def discard(self, files: Iterable[StoredFile]) -> None:
         """Remove what was received and no row claims; what cannot be removed now is left to the sweep."""
         with suppress(Unavailable):
             for file in files:
                 await self.storage.delete(file.key)
+
+
+async def _uploaded(uow: FilesUnitOfWork, file_id: FileId) -> StoredFile:
+    try:
+        return await uow.files.get(file_id)
+    except NotFound:
+        raise UploadNotFound from None

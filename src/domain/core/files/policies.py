@@ -24,6 +24,8 @@ FILE_SIZE_MAX = number_policy("files.max_size", 20, "MB", minimum=1, maximum=50)
 FILE_COUNT_MAX = number_policy("files.max_count", 10, "files", minimum=1, maximum=50)
 REQUEST_SIZE_MAX = number_policy("files.max_request", 50, "MB", minimum=1, maximum=50)
 """At most 50 MB: the server reads no request beyond that (its own limit leaves 2 MB for the other parts)."""
+QUOTA = number_policy("files.quota", 1024, "MB", minimum=1, maximum=1_000_000)
+"""What the files of one account may take together, with what it has announced to upload."""
 EXTENSIONS = Policy("files.extensions", ALL_EXTENSIONS, "list", extension_list)
 
 

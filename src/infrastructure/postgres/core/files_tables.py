@@ -24,4 +24,20 @@ files = Table(
     CheckConstraint("state IN ('received', 'ready', 'quarantined')", name="state"),
     Index("ix_files_subject", "subject_id", "purpose", "id"),
     Index("ix_files_received", "id", postgresql_where="state = 'received'"),
+    Index("ix_files_owner", "owner_id", postgresql_include=["size"]),
+    Index("ix_files_unattached", "id", postgresql_where="purpose = 'upload'"),
+)
+
+file_uploads = Table(
+    "file_uploads",
+    metadata,
+    uuid_key(),
+    Column("owner_id", UUID, nullable=False),
+    Column("key", TEXT, nullable=False),
+    Column("name", TEXT, nullable=False),
+    Column("size", BIGINT, nullable=False),
+    Column("content_type", TEXT, nullable=False),
+    Column("begun_at", INSTANT, nullable=False),
+    CheckConstraint("size > 0", name="size"),
+    Index("ix_file_uploads_owner", "owner_id", postgresql_include=["size"]),
 )

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from domain.core.kernel.errors import DomainError
 from infrastructure.postgres.core.earnings_holds import EARNINGS_REFUSALS, PostgresEarningsHolds
-from infrastructure.postgres.core.files import PostgresFiles
+from infrastructure.postgres.core.files import PostgresFiles, PostgresUploads
 from infrastructure.postgres.core.identity import (
     IDENTITY_REFUSALS,
     PostgresAccounts,
@@ -95,6 +95,11 @@ class PostgresCoreUnitOfWork(PostgresUnitOfWork):
 
     @cached_property
     def second_factors(self) -> PostgresSecondFactors:
+    def uploads(self) -> PostgresUploads:
+        """What clients are uploading."""
+        return PostgresUploads(self)
+
+    @cached_property
         """Second factors."""
         return PostgresSecondFactors(self)
 

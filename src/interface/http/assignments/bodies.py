@@ -17,7 +17,7 @@ from domain.assignments.task import TaskStatus
 from domain.assignments.writer import Quota
 from domain.core.kernel.money import Money
 from domain.core.reputation.points import Rating
-from interface.http.core.files import FileBody, Sign, file_bodies
+from interface.http.core.files import FileBody, Sign, Uploads, file_bodies
 from interface.http.wire import AmountInput, CurrencyCode, MoneyBody, MoneyInput
 
 Title = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -357,6 +357,7 @@ class PostTaskBody(Struct, frozen=True):
     budget: MoneyInput | AmountInput | None = None
     currency: CurrencyCode = "KES"
     due_at: Annotated[datetime, Meta(tz=True)] | None = None
+    uploads: Uploads = []
 
 
 class EditTaskBody(Struct, frozen=True):
@@ -367,6 +368,7 @@ class EditTaskBody(Struct, frozen=True):
     budget: MoneyInput | AmountInput | None = None
     currency: CurrencyCode = "KES"
     due_at: Annotated[datetime, Meta(tz=True)] | None = None
+    uploads: Uploads = []
     remove_files: Annotated[list[UUID], Meta(max_length=100)] = []
 
 
@@ -374,6 +376,7 @@ class SubmitWorkBody(Struct, frozen=True):
     """Work for a claimed task, beside its files."""
 
     assignment: UUID
+    uploads: Uploads = []
     notes: Notes = ""
 
 

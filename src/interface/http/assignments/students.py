@@ -46,7 +46,10 @@ class StudentController(Controller):
             "files.content_type_refused",
             "files.empty",
             "files.extension_refused",
+            "files.not_ready",
+            "files.quota_exceeded",
             "files.too_large",
+            "files.upload_not_found",
             "kernel.invalid_amount",
             "ledger.insufficient_funds",
             "payments.currency_not_supported",
@@ -75,6 +78,7 @@ class StudentController(Controller):
                     budget=read_budget(body.budget, body.currency),
                     due_at=body.due_at,
                     files=form.files,
+                    uploads=[FileId(upload) for upload in body.uploads],
                 )
             )
         return AssignmentBody.of(view, now=clock.now(), sign=sign_file)
@@ -141,7 +145,10 @@ class StudentController(Controller):
             "files.content_type_refused",
             "files.empty",
             "files.extension_refused",
+            "files.not_ready",
+            "files.quota_exceeded",
             "files.too_large",
+            "files.upload_not_found",
             "kernel.invalid_amount",
             "ledger.insufficient_funds",
             "payments.currency_not_supported",
@@ -172,6 +179,7 @@ class StudentController(Controller):
                     budget=read_budget(body.budget, body.currency),
                     due_at=body.due_at,
                     files=form.files,
+                    uploads=[FileId(upload) for upload in body.uploads],
                     remove_files=[FileId(file_id) for file_id in body.remove_files],
                 )
             )

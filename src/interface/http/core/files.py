@@ -4,17 +4,18 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 from uuid import UUID
 
 from litestar import Controller, Request, Response, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from application.core.files.links import SignedLink
 from application.core.files.open_file import OpenFile
 from application.core.files.ports import ShownFile
+from application.core.files.transfers import attachment
 from application.core.identity.authenticate import Caller
 from domain.core.files.file import StoredFile
 from domain.core.kernel.ids import FileId
@@ -27,8 +28,10 @@ FILES_PATH = "/api/files"
 Sign = Callable[[FileId], SignedLink]
 """Makes links for whoever may open the files."""
 
+Uploads = Annotated[list[UUID], Meta(max_length=50)]
+"""Confirmed uploads that are to belong to what a body describes, beside the files that a form brings."""
+
 _RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})", re.ASCII)
-_PLAIN = re.compile(r"[^A-Za-z0-9 ._-]")
 
 _SAFE = {
     "X-Content-Type-Options": "nosniff",
@@ -74,12 +77,6 @@ def file_bodies(files: Sequence[ShownFile], sign: Sign | None) -> list[FileBody]
 def link_address(file_id: FileId, link: SignedLink) -> str:
     """Return the address at which a signed link opens a file."""
     return f"{FILES_PATH}/{file_id}?{urlencode({'expires': link.expires, 'signature': link.signature})}"
-
-
-def attachment(name: str) -> str:
-    """Return a Content-Disposition (RFC 6266) that saves under this name and cannot be broken out of."""
-    plain = _PLAIN.sub("_", name).strip() or "file"
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def wanted_bytes(header: str | None, size: int) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ from domain.core.kernel.errors import FieldError, Invalid
 from domain.core.reputation.review import Review
 from domain.gigs.order import QUANTITY_MAX
 from domain.gigs.policies import PAYMENT_ATTEMPTS
-from interface.http.core.files import FileBody, Sign, file_bodies
+from interface.http.core.files import FileBody, Sign, Uploads, file_bodies
 from interface.http.wire import AmountInput, MoneyBody
 
 OrderDescription = Annotated[str, Meta(max_length=5_000)]
@@ -71,6 +71,7 @@ class DeliverWorkBody(Struct, frozen=True):
 
     comment: Comment = ""
     note: Comment = ""
+    uploads: Uploads = []
 
 
 class DeclineBody(Struct, frozen=True):

@@ -18,7 +18,7 @@ from application.gigs.order_queries import OrderFilter, OrderQueries, OrderScope
 from application.gigs.pay_order import PayOrder, PayOrderCommand
 from application.gigs.place_order import PlaceOrder, PlaceOrderCommand
 from application.gigs.review_order import ReviewOrder
-from domain.core.kernel.ids import AccountId
+from domain.core.kernel.ids import AccountId, FileId
 from domain.gigs.offering import OfferingId
 from domain.gigs.order import OrderId
 from domain.gigs.transitions import Action, OrderStatus
@@ -300,7 +300,10 @@ class OrderStepController(Controller):
             "files.content_type_refused",
             "files.empty",
             "files.extension_refused",
+            "files.not_ready",
+            "files.quota_exceeded",
             "files.too_large",
+            "files.upload_not_found",
         ),
         operation_class=form_operation(DeliverWorkBody, "files"),
         guards=[has_role("worker")],
@@ -323,6 +326,7 @@ class OrderStepController(Controller):
                     order_id=OrderId(order_id),
                     viewer=viewer_of(caller),
                     files=form.files,
+                    uploads=[FileId(upload) for upload in body.uploads],
                     comment=body.comment or body.note,
                 )
             )
