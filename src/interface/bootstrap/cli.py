@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -18,15 +19,17 @@ from application.core.audit.trail import TrailProof
 from application.core.kernel.ports import DeadMessage
 from application.core.ledger.proof import LedgerProof, Progress
 from application.core.operations.backup import BackupRefused
+from application.core.operations.doctor import Finding
 from domain.core.kernel.errors import DomainError
 from infrastructure.local.data_folder import DataFolderRefused, one_server_on, require_writable
 from infrastructure.local.postgres import PostgresUnavailable
 from interface.bootstrap.demo_people import ADMINISTRATOR
-from interface.bootstrap.settings import Settings, SettingsRefused, read_settings
+from interface.bootstrap.settings import Settings, SettingsRefused, examine_settings, read_settings
 from interface.cli.core.audit import audit_commands
 from interface.cli.core.backup import BackupTold, RestoreTold, backup_commands
 from interface.cli.core.backup import Progress as BackupProgress
 from interface.cli.core.demo import Market, StartJourney, demo_commands
+from interface.cli.core.doctor import doctor_commands
 from interface.cli.core.identity import identity_commands
 from interface.cli.core.ledger import ledger_commands
 from interface.cli.core.outbox import outbox_commands
@@ -229,7 +232,31 @@ app.add_typer(
         (Market("assignments", _assignments), Market("gigs", _gigs)),
     )
 )
+
+
+def _diagnose() -> list[Finding]:
+    from interface.bootstrap.doctor import examine
+    from interface.bootstrap.logs import configure_logs
+    from interface.bootstrap.runtime import database_of
+
+    settings, wrong = examine_settings()
+    configure_logs(settings)
+    url, no_database = None, "DATABASE_URL is empty: name a PostgreSQL"
+    with contextlib.ExitStack() as resources:
+        if settings.database_url or not settings.is_production:
+            try:
+                if settings.database_url or (settings.data_path / "postgres").exists():
+                    url = resources.enter_context(database_of(settings))
+                else:
+                    no_database = "there is none yet: `soko run` makes one in the data folder"
+            except (PostgresUnavailable, SettingsRefused, OSError) as error:
+                no_database, wrong = "see above", [*wrong, str(error)]
+        found: list[Finding] = _finish(examine(settings, wrong, os.environ, url=url, no_database=no_database))
+    return found
+
+
 app.add_typer(audit_commands(_verify_trail), name="audit")
+app.add_typer(doctor_commands(_diagnose))
 app.add_typer(backup_commands(_back_up, _check_backup, _restore))
 app.add_typer(ledger_commands(_prove), name="ledger")
 app.add_typer(outbox_commands(_dead_messages, _replay_message), name="outbox")

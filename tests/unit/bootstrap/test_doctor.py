@@ -1,0 +1,75 @@
+"""What `soko doctor` does with its checks, and how it says what they found."""
+
+import asyncio
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from application.core.operations.doctor import Check, Doubt, Finding, NotAsked, Trouble, Verdict, cleared, diagnose
+from interface.cli.core.doctor import doctor_commands
+
+SECRET = "sk_live_of_a_test"
+
+
+async def well() -> str:
+    return "as it should be"
+
+
+async def doubtful() -> str:
+    raise Doubt("little room", "make room")
+
+
+async def wrong() -> str:
+    raise Trouble(f"https://soko:{SECRET}@host refused postgresql://u:pass-word@db/x", "correct it")
+
+
+async def broken() -> str:
+    raise KeyError(SECRET)
+
+
+async def silent() -> str:
+    await asyncio.Event().wait()
+    return "never"
+
+
+async def not_asked() -> str:
+    raise NotAsked("nothing is set")
+
+
+LOOKS = (well, doubtful, wrong, broken, silent, not_asked)
+
+
+async def test_every_check_runs_within_its_time_and_no_secret_is_said() -> None:
+    checks = [Check(look.__name__, look, "look again") for look in LOOKS]
+    found = await diagnose(checks, secrets=(SECRET, ""), seconds_max=0.05)
+    assert found == [
+        Finding("well", Verdict.OK, "as it should be"),
+        Finding("doubtful", Verdict.WARNING, "little room", "make room"),
+        Finding("wrong", Verdict.FAILED, "https://soko:***@host refused postgresql://u:***@db/x", "correct it"),
+        Finding("broken", Verdict.FAILED, "KeyError: '***'", "look again"),
+        Finding("silent", Verdict.FAILED, "no answer within 0.05 s", "look again"),
+        Finding("not_asked", Verdict.SKIPPED, "nothing is set"),
+    ]
+
+
+def test_the_longer_of_two_secrets_is_cleared_first() -> None:
+    assert cleared("key-and-more key", ("key", "key-and-more")) == "*** ***"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"), [(Verdict.OK, 0), (Verdict.WARNING, 0), (Verdict.SKIPPED, 0), (Verdict.FAILED, 1)]
+)
+def test_only_a_failure_fails_the_command(verdict: Verdict, code: int) -> None:
+    finding = Finding("mail", verdict, "found", "what to do")
+    commands = doctor_commands(lambda: [finding])
+    told = CliRunner().invoke(commands, [])
+    assert (told.exit_code, told.output.splitlines()[:2]) == (
+        code,
+        [f"{verdict.value:8} mail  found", f"{'':8} {'':4}  -> what to do"],
+    )
+    as_json = CliRunner().invoke(commands, ["--json"])
+    assert as_json.exit_code == code
+    assert json.loads(as_json.output) == [
+        {"name": "mail", "verdict": verdict.value, "found": "found", "advice": "what to do"}
+    ]
