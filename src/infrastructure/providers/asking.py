@@ -30,7 +30,7 @@ class Patience:
     """How long a provider is waited for, and when it is left alone. Times in seconds where they are no timedelta."""
 
     connect_timeout_s: float = 5.0
-    total_timeout_s: float = 30.0
+    total_timeout_s: float = 7.0
     failures_to_open: int = 5
     open_for: timedelta = timedelta(seconds=30)
 

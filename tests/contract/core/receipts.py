@@ -98,6 +98,15 @@ class ReceiptsContract:
         with pytest.raises(ReplyLost):
             await receipts.open("account:a", "k", b"f")
 
+    async def test_a_request_that_failed_after_its_effect_is_lost_to_repeats_at_once(
+        self, receipts: Receipts, mark_effect: MarkEffect
+    ) -> None:
+        receipt_id = await opened(receipts)
+        assert await mark_effect(receipt_id)
+        await receipts.close(receipt_id, None, is_refusal=True)
+        with pytest.raises(ReplyLost):
+            await receipts.open("account:a", "k", b"f")
+
     async def test_after_its_life_a_key_is_as_if_never_used(self, receipts: Receipts, clock: FixedClock) -> None:
         await receipts.close(await opened(receipts), REPLY, is_refusal=False)
         clock.advance(KEY_LIFE)

@@ -47,7 +47,7 @@ class InMemoryReceipts:
             del self._rows[place]
         elif reply is not None:
             row.reply = reply
-        elif not is_refusal:
+        else:
             row.effect_at = row.effect_at or self._clock.now()
             row.leased_until = self._clock.now()
 

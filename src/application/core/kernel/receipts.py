@@ -66,6 +66,7 @@ class Receipts(Protocol):
     async def close(self, receipt_id: UUID, reply: StoredReply | None, *, is_refusal: bool) -> None:
         """End a request: a refusal without effect frees the key, anything else is kept.
 
-        None says that the reply must not be kept: later ones get ReplyLost. Raises Unavailable.
+        None says that the reply must not be kept: later ones get ReplyLost, where there was an effect or no refusal.
+        Raises Unavailable.
         """
         ...

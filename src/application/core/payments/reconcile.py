@@ -25,7 +25,7 @@ from domain.core.payments.gateway import Answer, Authority, Outcome, Search
 
 CLOCKS_DIFFER: Final = timedelta(minutes=1)
 LONGEST_SEND: Final = timedelta(minutes=2)
-"""A request ends within 30 s; the provider may book the prompt a little later."""
+"""A request ends within 10 s; the provider may book the prompt a little later."""
 
 NONE_FOUND_AFTER: Final = timedelta(minutes=30)
 """A prompt is dead long before; a provider that still lists none never saw it, or does not show it."""

@@ -55,6 +55,11 @@ _KEEP_IF_DONE = Statement(
     .returning(_receipts.id)
 )
 _FREE = Statement(delete(receipts).where(_receipts.id == bindparam("receipt_id"), _receipts.effect_at.is_(None)))
+_LOSE_IF_DONE = Statement(
+    update(receipts)
+    .where(_receipts.id == bindparam("receipt_id"), _receipts.effect_at.is_not(None))
+    .values(leased_until=bindparam("until", type_=INSTANT))
+)
 _LOSE = Statement(
     update(receipts)
     .where(_receipts.id == bindparam("receipt_id"))
@@ -111,6 +116,7 @@ class PostgresReceipts:
                     if await _KEEP_IF_DONE.fetch_value(connection, receipt_id=receipt_id, **values) is not None:
                         return
                 await _FREE.execute(connection, receipt_id=receipt_id)
+                await _LOSE_IF_DONE.execute(connection, receipt_id=receipt_id, until=now)
             elif reply is None:
                 await _LOSE.execute(connection, receipt_id=receipt_id, now=now, until=now)
             else:

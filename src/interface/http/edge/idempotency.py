@@ -31,6 +31,9 @@ SECRET_REPLIES: Mapping[str, Any] = MappingProxyType({SECRET_REPLY: True})
 REPLY_BYTES_MAX = 1024 * 1024
 SPOOL_BYTES = 1024 * 1024
 CHUNK_BYTES = 64 * 1024
+CLOSED_WITHIN_S = 0.5
+UNAVAILABLE = 503
+DOUBTFUL: bytes = f'"code":"{Unavailable.code}"'.encode()
 KEPT_HEADERS = frozenset({b"content-type", b"location", b"retry-after", b"www-authenticate", b"allow"})
 
 _KEY = re.compile(rb"[\x21-\x7e]{1,255}")
@@ -66,6 +69,7 @@ class Idempotency:
         self._sealed = sealed
         self._receipts = receipts
         self._authenticate = authenticate
+        self._closings: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, run it under its key, or replay."""
@@ -115,17 +119,25 @@ class Idempotency:
         try:
             await self._app(scope, receive, reply.take)
         except BaseException:
-            await self._close(receipt_id, None, is_refusal=True)  # free, unless its effect was committed
+            # free, unless its effect was committed; whoever gave the request up does not wait for long
+            await asyncio.wait({self._closing(receipt_id, None, is_refusal=True)}, timeout=CLOSED_WITHIN_S)
             raise
         handler = scope.get("route_handler")
         is_secret = bool(handler is not None and handler.opt.get(SECRET_REPLY))
-        await self._close(receipt_id, None if is_secret else reply.stored(), is_refusal=reply.status >= 400)
+        kept = None if is_secret or reply.is_doubtful else reply.stored()
+        await asyncio.shield(self._closing(receipt_id, kept, is_refusal=reply.status >= 400))
         await reply.send_on(send)
 
+    def _closing(self, receipt_id: UUID, reply: StoredReply | None, *, is_refusal: bool) -> "asyncio.Task[None]":
+        """Begin to close a receipt; that goes on whatever becomes of the request."""
+        closing = asyncio.create_task(self._close(receipt_id, reply, is_refusal=is_refusal))
+        self._closings.add(closing)
+        closing.add_done_callback(self._closings.discard)
+        return closing
+
     async def _close(self, receipt_id: UUID, reply: StoredReply | None, *, is_refusal: bool) -> None:
-        closing = asyncio.ensure_future(self._receipts.close(receipt_id, reply, is_refusal=is_refusal))
         try:
-            await asyncio.shield(closing)
+            await self._receipts.close(receipt_id, reply, is_refusal=is_refusal)
         except Unavailable as error:
             # the effect, if any, is marked in its own transaction; repeats are told so once the lease is over
             _log.warning("receipt_not_closed", exc_info=error)
@@ -147,6 +159,11 @@ class _Reply:
             self._headers = [(name.lower(), value) for name, value in message["headers"]]
         elif message["type"] == "http.response.body":
             self._body += message.get("body", b"")
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it says no more than that something was away: nobody can tell then what was done before."""
+        return self.status == UNAVAILABLE and DOUBTFUL in self._body
 
     def stored(self) -> StoredReply | None:
         """Return what to keep; None for a reply that is too large to be kept."""
