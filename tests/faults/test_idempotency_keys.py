@@ -73,6 +73,29 @@ async def test_a_changed_body_path_or_method_under_a_used_key_is_refused(
     assert await effects(database_dsn) == {'"a"': 1}
 
 
+async def test_a_form_is_the_same_whatever_stands_between_its_parts_and_however_it_is_cut(
+    client: httpx.AsyncClient, database_dsn: str
+) -> None:
+    async def send(boundary: str, value: str, step: int) -> httpx.Response:
+        lines = (f"--{boundary}", 'Content-Disposition: form-data; name="a"', "", value, f"--{boundary}--", "")
+        form = "\r\n".join(lines).encode()
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for start in range(0, len(form), step):
+                yield form[start : start + step]
+
+        sent = headers("k") | {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        return await client.post("/pay", content=pieces(), headers=sent)
+
+    first = await send("first-of-two", "1", 1_000)
+    assert first.status_code == 201
+    for step in (1, 7, 1_000):
+        again = await send("another-boundary-of-another-length", "1", step)
+        assert (again.text, again.headers["idempotency-replayed"]) == (first.text, "true")
+    assert (await send("first-of-two", "2", 1_000)).json()["code"] == "kernel.key_reused"
+    assert sum((await effects(database_dsn)).values()) == 1
+
+
 async def test_the_same_key_of_another_account_is_independent(client: httpx.AsyncClient, database_dsn: str) -> None:
     replies = [await client.post("/pay", content='"a"', headers=headers("k", account)) for account in (1, 2)]
     assert [reply.status_code for reply in replies] == [201, 201]

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from tempfile import SpooledTemporaryFile
 from types import MappingProxyType
@@ -37,6 +37,8 @@ DOUBTFUL: bytes = f'"code":"{Unavailable.code}"'.encode()
 KEPT_HEADERS = frozenset({b"content-type", b"location", b"retry-after", b"www-authenticate", b"allow"})
 
 _KEY = re.compile(rb"[\x21-\x7e]{1,255}")
+
+_BOUNDARY = re.compile(rb';\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
 
 _log = structlog.get_logger("soko.http")
 
@@ -185,20 +187,46 @@ async def _replay(reply: StoredReply, send: Send) -> None:
 
 
 async def _keep_body(scope: Any, receive: Receive, body: "SpooledTemporaryFile[bytes]") -> bytes:
-    """Put the body aside and return a digest of the request. Raises ClientGone, TooLarge."""
+    """Put the body aside and return a digest of the request. Raises ClientGone, TooLarge.
+
+    What stands between the parts of a form is left out: browsers make it up anew each time they send the same form.
+    """
     digest = hashlib.sha256()
     for part in (scope["method"].encode(), scope.get("raw_path") or scope["path"].encode(), scope["query_string"]):
         digest.update(b"%d:" % len(part) + part)
+    boundary = _boundary(scope["headers"])
+    seen = b""
     while True:
         message: Any = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
         chunk = message.get("body", b"")
-        digest.update(chunk)
+        seen = _without(boundary, seen + chunk, digest.update)
         await asyncio.to_thread(body.write, chunk) if len(chunk) + body.tell() > SPOOL_BYTES else body.write(chunk)
         if not message.get("more_body"):
+            digest.update(seen)
             body.seek(0)
             return digest.digest()
+
+
+def _boundary(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Return what separates the parts of a form, empty for any other body."""
+    content_type = next((value for name, value in headers if name == b"content-type"), b"")
+    found = _BOUNDARY.search(content_type) if content_type[:10].lower() == b"multipart/" else None
+    return b"" if found is None else b"--" + (found[1] or found[2])
+
+
+def _without(boundary: bytes, seen: bytes, update: Callable[[bytes], None]) -> bytes:
+    """Pass on what was seen without its boundaries, and return the end of it, where one may have begun."""
+    if not boundary:
+        update(seen)
+        return b""
+    *whole, rest = seen.split(boundary)
+    for part in whole:
+        update(part + b"--")
+    kept = min(len(boundary) - 1, len(rest))
+    update(rest[: len(rest) - kept])
+    return rest[len(rest) - kept :]
 
 
 def _given(body: "SpooledTemporaryFile[bytes]", receive: Receive) -> Receive:
