@@ -22,6 +22,7 @@ class InMemoryWithdrawals:
 
     def __init__(self, unit_of_work: Tables) -> None:
         self._rows = unit_of_work.table("withdrawals")
+        self._frozen = unit_of_work.table("frozen_payees")
 
     def add(self, withdrawal: Withdrawal) -> None:
         self._rows[withdrawal.id] = withdrawal
@@ -38,10 +39,14 @@ class InMemoryWithdrawals:
         elsewhere = any(one.destination != destination and one.stage in PAID for one in own)
         return DestinationHistory(min(uses, default=None), elsewhere)
 
+    async def is_frozen(self, owner: AccountId) -> bool:
+        return owner in self._frozen
+
     async def find_due(self, *, now: datetime, passing_over: Collection[WithdrawalId] = ()) -> Withdrawal | None:
         due = [
             one
             for one in self._rows.values()
             if one.next_step_at is not None and one.next_step_at <= now and one.id not in passing_over
+            if one.stage is not WithdrawalStage.APPROVED or one.owner not in self._frozen
         ]
         return min(due, key=lambda one: one.next_step_at, default=None)

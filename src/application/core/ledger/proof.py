@@ -3,7 +3,6 @@
 A proof only looks. What it finds broken is for people: nothing is corrected by itself.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +10,6 @@ from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 from application.core.kernel.ports import Clock
-
-_log = logging.getLogger("soko.ledger")
 
 
 class Breach(StrEnum):
@@ -24,6 +21,12 @@ class Breach(StrEnum):
     CHAIN_BROKEN = "chain_broken"
     """A transfer is not as it was sealed, is missing, or was never to be sealed."""
     UNSEALED_TOO_LONG = "unsealed_too_long"
+    SUM_DIFFERS = "sum_differs"
+    """All accounts of a currency do not sum to zero."""
+    HELD_DIFFERS = "held_differs"
+    """What is set aside is not what is still to be decided about."""
+    TRAIL_BROKEN = "trail_broken"
+    """An entry of the audit trail is not as it was sealed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,23 +95,6 @@ class ProveLedger:
         if as_of is not None:
             return LedgerProof(assets=await self.books.sums(as_of=as_of), broken=())
         return await self.books.prove(now=self.clock.now())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WatchLedger:
-    """The hourly proof: what is broken is raised as an alarm, in the log and as a failed run."""
-
-    prove_ledger: ProveLedger
-
-    async def __call__(self, batch_max: int) -> int:
-        """Return 0. Raises LedgerBroken, which fails the run where everybody looks."""
-        proof = await self.prove_ledger()
-        if not proof.is_balanced:
-            sums = {asset.asset: asset.minor for asset in proof.assets if asset.minor}
-            found = [f"{one.breach}: {one.name}: {one.detail}" for one in proof.broken]
-            _log.critical("ledger_broken", extra={"sums": sums, "broken": found})
-            raise LedgerBroken(f"sums {sums}, broken {found}")
-        return 0
 
 
 class LedgerBroken(Exception):

@@ -15,7 +15,7 @@ from domain.core.kernel.errors import FieldError, Invalid
 from domain.core.kernel.ids import AccountId, TransferId
 from domain.core.ledger.transfer import Transfer
 from domain.core.payments.policies import CHANGED_DESTINATION_WAIT
-from domain.core.payments.withdrawal import Withdrawal, WithdrawalId, WithdrawalNotFound
+from domain.core.payments.withdrawal import PayoutsFrozen, Withdrawal, WithdrawalId, WithdrawalNotFound
 from domain.core.payments.withdrawal_events import WithdrawalEvent
 
 
@@ -24,6 +24,10 @@ class WithdrawalAction(StrEnum):
     REJECT = "reject"
     COMPLETE = "complete"
     FAIL = "fail"
+
+
+LETS_GO = frozenset({WithdrawalAction.APPROVE, WithdrawalAction.COMPLETE})
+"""After these the money is gone, or soon will be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +47,15 @@ class DecideWithdrawal:
     policies: Policies
 
     async def __call__(self, command: DecideWithdrawalCommand) -> Withdrawal:
-        """Return the withdrawal. Raises WithdrawalNotFound, OwnWithdrawal, WithdrawalWrongState, Invalid."""
+        """Return the withdrawal.
+
+        Raises WithdrawalNotFound, OwnWithdrawal, PayoutsFrozen, WithdrawalWrongState, Invalid.
+        """
         async with self.unit_of_work() as uow:
             withdrawal = await uow.withdrawals.get(command.withdrawal_id)
             before = withdrawal.stage
+            if command.action in LETS_GO and await uow.withdrawals.is_frozen(withdrawal.owner):
+                raise PayoutsFrozen
             transfer, event = await self._decide(uow, withdrawal, command)
             if event is None:
                 return withdrawal

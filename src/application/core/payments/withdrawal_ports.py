@@ -30,8 +30,15 @@ class Withdrawals(Protocol):
         """Return what the owner's withdrawals up to now say about a destination."""
         ...
 
+    async def is_frozen(self, owner: AccountId) -> bool:
+        """Tell whether an alarm about this person's books is open."""
+        ...
+
     async def find_due(self, *, now: datetime, passing_over: Collection[WithdrawalId] = ()) -> Withdrawal | None:
-        """Return the withdrawal whose next step has been due longest and that nobody else has locked, if any."""
+        """Return the withdrawal whose next step has been due longest and that nobody else has locked, if any.
+
+        One that is still to be sent, to somebody with an open alarm, is passed over.
+        """
         ...
 
 

@@ -84,6 +84,12 @@ class BalanceOwed(Conflict):
     code = "payments.balance_owed"
 
 
+class PayoutsFrozen(Conflict):
+    """The books about this person do not prove; nothing is paid out to him before somebody has looked."""
+
+    code = "payments.payouts_frozen"
+
+
 class DestinationInvalid(Invalid):
     """Money cannot be sent there."""
 

@@ -5,7 +5,7 @@ from copy import copy
 from datetime import datetime
 
 import asyncpg
-from sqlalchemy import ARRAY, bindparam, func, insert, select, text, update
+from sqlalchemy import ARRAY, bindparam, exists, func, insert, or_, select, text, update
 
 from application.core.kernel.ports import Listing, Page
 from application.core.payments.withdrawal_ports import ReviewView
@@ -21,7 +21,7 @@ from domain.core.payments.withdrawal import (
     WithdrawalStage,
 )
 from infrastructure.postgres.core.identity_tables import accounts
-from infrastructure.postgres.core.ledger_tables import ledger_balances
+from infrastructure.postgres.core.ledger_tables import ledger_alarms, ledger_balances
 from infrastructure.postgres.core.withdrawals_tables import withdrawals
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.keyset import KeysetList
@@ -57,11 +57,21 @@ _FIND_DUE = Statement(
     select(withdrawals)
     .where(
         _W.next_step_at <= bindparam("now", type_=INSTANT),
-        text("id <> ALL(:passed)").bindparams(bindparam("passed", type_=ARRAY(UUID))),
+        text("withdrawals.id <> ALL(:passed)").bindparams(bindparam("passed", type_=ARRAY(UUID))),
+        # what was sent already is asked about all the same
+        or_(
+            _W.stage != WithdrawalStage.APPROVED.value,
+            ~exists().where(ledger_alarms.c.owner_id == _W.owner_id, ledger_alarms.c.closed_at.is_(None)),
+        ),
     )
     .order_by(_W.next_step_at)
     .limit(1)
     .with_for_update(skip_locked=True)
+)
+_IS_FROZEN = Statement(
+    select(
+        exists().where(ledger_alarms.c.owner_id == bindparam("owner", type_=UUID), ledger_alarms.c.closed_at.is_(None))
+    )
 )
 _OWN = KeysetList(select(withdrawals).where(_W.owner_id == bindparam("owner")), _W.id)
 
@@ -127,6 +137,10 @@ class PostgresWithdrawals:
         )
         assert row is not None
         return DestinationHistory(row["first_used_at"], row["elsewhere"] > 0)
+
+    async def is_frozen(self, owner: AccountId) -> bool:
+        """Tell whether an alarm about this person's books is open."""
+        return bool(await _IS_FROZEN.fetch_value(self._unit.connection, owner=owner))
 
     async def find_due(self, *, now: datetime, passing_over: Collection[WithdrawalId] = ()) -> Withdrawal | None:
         """Return a withdrawal that is due and free, locked."""

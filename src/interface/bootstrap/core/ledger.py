@@ -1,15 +1,17 @@
 """The ledger as the server sees it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from application.core.audit.trail import AuditTrailChain
 from application.core.kernel.ports import Clock, IdSource
+from application.core.ledger.alarms import AlarmQueries, AlarmsUnitOfWork, CloseAlarm, InvariantCheck, WatchLedger
 from application.core.ledger.fund_account import FundAccount
 from application.core.ledger.open_wallet import OpenWallet
 from application.core.ledger.ports import EarningsUnitOfWork
-from application.core.ledger.proof import LedgerBooks, LedgerProof, LedgerSeals, Progress, ProveLedger, WatchLedger
+from application.core.ledger.proof import Breach, Broken, LedgerBooks, LedgerProof, LedgerSeals, Progress, ProveLedger
 from application.core.ledger.queries import WalletQueries
 from application.core.ledger.read_wallet import ReadEarnings, ReadWallet
 from application.core.ledger.release_earnings import ReleaseEarnings
@@ -25,6 +27,27 @@ EARNING_AREAS = ("assignments", "gigs", "tutoring")
 """Where people earn money; the time bank pays in credits, and ads pay nobody."""
 
 SEALS_BATCH = 2_000
+WATCH_EVERY = timedelta(minutes=5)
+"""A violation is an alarm, and the payouts it concerns stop, within this time and that of one proof."""
+
+
+class TrailCheck:
+    """The audit trail, looked at with the books."""
+
+    def __init__(self, chain: AuditTrailChain) -> None:
+        self._chain = chain
+
+    async def broken(self) -> Sequence[Broken]:
+        """Return the entries that are not as they were sealed."""
+        proof = await self._chain.verify(lambda _done, _total: None)
+        return [
+            Broken(
+                breach=Breach.TRAIL_BROKEN,
+                name=f"audit_entry:{one.id}" if one.id else f"audit_seal:{one.seq}",
+                detail=one.reason,
+            )
+            for one in proof.broken
+        ]
 
 
 class LedgerAdapters(Protocol):
@@ -35,6 +58,15 @@ class LedgerAdapters(Protocol):
 
     @property
     def ids(self) -> IdSource: ...
+
+    @property
+    def alarm_queries(self) -> AlarmQueries: ...
+
+    @property
+    def alarms_units(self) -> Callable[[], AlarmsUnitOfWork]: ...
+
+    @property
+    def invariant_checks(self) -> tuple[InvariantCheck, ...]: ...
 
     @property
     def ledger_books(self) -> LedgerBooks: ...
@@ -51,6 +83,8 @@ class LedgerAdapters(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerUseCases:
+    alarm_queries: AlarmQueries
+    close_alarm: CloseAlarm
     fund_account: FundAccount
     prove_ledger: ProveLedger
     read_earnings: ReadEarnings
@@ -71,9 +105,18 @@ def ledger_area(adapters: LedgerAdapters) -> Area:
     """Wire the ledger."""
     prove_ledger = ProveLedger(books=adapters.ledger_books, clock=adapters.clock)
     release_earnings = ReleaseEarnings(unit_of_work=adapters.ledger_units, clock=adapters.clock, ids=adapters.ids)
+    watch = WatchLedger(
+        prove_ledger=prove_ledger,
+        unit_of_work=adapters.alarms_units,
+        clock=adapters.clock,
+        ids=adapters.ids,
+        checks=adapters.invariant_checks,
+    )
     return Area(
         name="ledger",
         use_cases=LedgerUseCases(
+            alarm_queries=adapters.alarm_queries,
+            close_alarm=CloseAlarm(unit_of_work=adapters.alarms_units, clock=adapters.clock),
             fund_account=FundAccount(unit_of_work=adapters.ledger_units, clock=adapters.clock, ids=adapters.ids),
             prove_ledger=prove_ledger,
             read_earnings=ReadEarnings(queries=adapters.wallet_queries, areas=EARNING_AREAS),
@@ -83,7 +126,7 @@ def ledger_area(adapters: LedgerAdapters) -> Area:
         controllers=(WalletController, EarningsController, LedgerAdminController),
         jobs=(
             Job(name="ledger.release_earnings", run=release_earnings, every=timedelta(minutes=10)),
-            Job(name="ledger.prove", run=WatchLedger(prove_ledger=prove_ledger), every=timedelta(hours=1)),
+            Job(name="ledger.prove", run=watch, every=WATCH_EVERY),
             Job(
                 name="ledger.seal",
                 run=adapters.ledger_seals.seal,

@@ -249,7 +249,7 @@ class WithdrawalAdminController(Controller):
     @post(
         "/{withdrawal_id:uuid}/action",
         operation_id="decideWithdrawal",
-        refuses=("payments.own_withdrawal", "payments.withdrawal_wrong_state"),
+        refuses=("payments.own_withdrawal", "payments.payouts_frozen", "payments.withdrawal_wrong_state"),
         status_code=HTTP_200_OK,
         guards=[recently_proved],
     )
