@@ -6,7 +6,7 @@ ARGS ?=
 CODE := $(wildcard src tests alembic scripts benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help ready run demo check test bench lock upgrade clean
+.PHONY: help ready run demo check test drill bench lock upgrade clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name does; do printf '%-14s %s\n' "$$name" "$$does"; done
@@ -28,6 +28,9 @@ check: ready ## Format, lint, types, then the architecture, unit and contract te
 
 test: ready ## Every test, with a real PostgreSQL, in two processes
 	.venv/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+drill: ready ## Kill and cut off real processes under load, and ask the oracle; ARGS="--seed 7 --only F1,F2"
+	@.venv/bin/python -m tests.drills $(ARGS)
 
 bench: ready ## Measure the hot paths beside a bare server, Django and FastAPI (about 20 min; ARGS="--smoke": 2 min)
 	@$(PYTHON) scripts/bootstrap.py peers

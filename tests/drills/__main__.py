@@ -1,0 +1,69 @@
+"""`make drill`: real processes under load while they are killed, cut off and overrun, and the oracle's word on each.
+
+`make drill ARGS="--seed 7 --only F1,F2"` repeats with a seed; `--size 0.2` runs a fifth of each.
+"""
+
+import argparse
+import asyncio
+import secrets
+import sys
+import time
+from typing import Final
+
+import uvloop
+
+from tests.drills import api_killed, hang_ups, postgres_killed
+from tests.drills.drill import Drill, Result
+
+DRILLS: Final = (
+    Drill("F1", "API processes are killed", api_killed.run),
+    Drill("F2", "PostgreSQL crashes", postgres_killed.run),
+    Drill("F7", "clients hang up", hang_ups.run),
+)
+DRILL_S_MAX: Final = 600.0
+"""A drill that takes longer hangs, which is a failure too."""
+
+
+def main() -> int:
+    """Run the drills that were asked for, print a table, and return 1 if any of them failed."""
+    parser = argparse.ArgumentParser(
+        prog="make drill", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--seed", type=int, default=None, help="what is done follows from it; default: a random one")
+    parser.add_argument("--only", default="", help=f"names, with commas: {','.join(drill.name for drill in DRILLS)}")
+    parser.add_argument("--size", type=float, default=1.0, help="1 is the whole, 0.1 a tenth")
+    arguments = parser.parse_args()
+    wanted = [name.strip().upper() for name in arguments.only.split(",") if name.strip()]
+    unknown = sorted(set(wanted) - {drill.name for drill in DRILLS})
+    if unknown:
+        parser.error(f"there is no drill {', '.join(unknown)}")
+    seed = secrets.randbelow(10**6) if arguments.seed is None else arguments.seed
+    chosen = [drill for drill in DRILLS if not wanted or drill.name in wanted]
+    print(f"Seed {seed}, size {arguments.size:g}.", flush=True)
+    rows = [_row(drill, seed, arguments.size) for drill in chosen]
+    print()
+    print(f"{'drill':<6}{'seed':<8}{'took':>7}  {'oracle':<8}size and what was measured against its goal")
+    for row in rows:
+        print(row)
+    return 1 if any(" red " in row for row in rows) else 0
+
+
+def _row(drill: Drill, seed: int, size: float) -> str:
+    print(f"{drill.name}: {drill.about} ...", flush=True)
+    started_at = time.monotonic()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            result = runner.run(asyncio.wait_for(drill.run(seed, size), DRILL_S_MAX))
+    except Exception as error:
+        result = Result("not finished", broken={"drill": [f"{type(error).__name__}: {str(error)[-380:]}"]})
+    for failure in result.failures:
+        print(f"  {failure}")
+    if result.failures:
+        print(f'  again: make drill ARGS="--seed {seed} --only {drill.name} --size {size:g}"', flush=True)
+    verdict = "red" if result.failures else "green"
+    measures = "; ".join(map(str, result.measures))
+    return f"{drill.name:<6}{seed:<8}{time.monotonic() - started_at:>5.0f} s  {verdict:<8}{result.size}; {measures}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""What every drill has: a name, a size, what it measured against which goal, and the oracle's verdict."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.drills.journal import Journal
+from tests.drills.verdict import Broken
+
+SMALL: Final = 0.1
+"""The size of a drill inside the tests; 1 is what `make drill` runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One figure against its goal."""
+
+    what: str
+    found: float
+    goal: float
+    is_floor: bool = False
+    """Whether the figure must reach the goal; else it must not exceed it."""
+    unit: str = ""
+
+    @property
+    def is_met(self) -> bool:
+        return self.found >= self.goal if self.is_floor else self.found <= self.goal
+
+    def __str__(self) -> str:
+        sign = "\N{GREATER-THAN OR EQUAL TO}" if self.is_floor else "\N{LESS-THAN OR EQUAL TO}"
+        return f"{self.what}: {_short(self.found)} {sign} {_short(self.goal)}{self.unit and ' ' + self.unit}"
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of one drill."""
+
+    size: str
+    measures: list[Measure] = field(default_factory=list)
+    broken: Broken = field(default_factory=dict)
+
+    def measure(self, what: str, found: float, goal: float, unit: str = "", *, is_floor: bool = False) -> None:
+        """Add a figure."""
+        self.measures.append(Measure(what, found, goal, is_floor, unit))
+
+    def measure_clients(self, journal: Journal) -> None:
+        """Add what no client may see, whatever the fault."""
+        self.measure("mistakes of ours (500, 503 without Retry-After)", len(journal.broken()), 0)
+        self.measure("keys in progress for over 60 s", len(journal.stuck()), 0)
+
+    @property
+    def failures(self) -> list[str]:
+        """Return a line for each goal that was missed and each rule that was broken."""
+        missed = [f"missed: {measure}" for measure in self.measures if not measure.is_met]
+        return missed + [
+            f"{rule}: {len(names)}: {'; '.join(names[:5])[:400]}" for rule, names in sorted(self.broken.items())
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """One drill; `run` takes the seed and the size, 1.0 for the whole."""
+
+    name: str
+    about: str
+    run: Callable[[int, float], Awaitable[Result]]
+
+
+def _short(number: float) -> str:
+    return f"{number:.0f}" if float(number).is_integer() else f"{number:.2f}"
