@@ -10,6 +10,7 @@ from application.core.identity.clean_tokens import CleanTokens
 from application.core.identity.ports import TooManyAttempts
 from domain.core.identity.sign_ins import EndReason
 from domain.core.kernel.errors import Unavailable
+from infrastructure.local.realtime import InMemoryRealtime
 from infrastructure.postgres.core.identity import PostgresAttemptCounter, PostgresTickets
 from infrastructure.postgres.core.identity_housekeeping import PostgresIdentityHousekeeping
 from infrastructure.postgres.core.identity_queries import PostgresIdentityQueries
@@ -36,6 +37,7 @@ from tests.contract.core.identity_repositories import (
     claims,
     store,
 )
+from tests.contract.core.realtime import until
 from tests.fakes.core.system import NOON, FixedClock
 
 
@@ -124,6 +126,14 @@ async def revocations(database: Database, clock: FixedClock, elapsed: Elapsed) -
     return followed
 
 
+def follows(board: PostgresRevocations) -> bool:
+    try:
+        board.covers(claims(an_account("anybody").id, IDS.new(), epoch=0))
+    except Unavailable:
+        return False
+    return True
+
+
 class TestPostgresRevocations(RevocationBoardContract):
     @pytest.fixture
     def board(self, revocations: PostgresRevocations) -> PostgresRevocations:
@@ -160,6 +170,26 @@ class TestPostgresRevocations(RevocationBoardContract):
             (await uow.accounts.get(account.id)).end_access()
         await revocations.refresh()
         assert revocations.covers(claims(account.id, IDS.new(), epoch=0)) is False
+
+    async def test_a_process_that_is_told_reads_at_once_and_stops_at_once(
+        self, database: Database, unit_of_work: Units, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("infrastructure.postgres.core.revocations.REFRESH_S", 3600.0)
+        monkeypatch.setattr("infrastructure.postgres.core.revocations.SPACING_S", 0.01)
+        line, stop, account = InMemoryRealtime(), asyncio.Event(), an_account("amina")
+        here = PostgresRevocations(database, clock, realtime=line)
+        there = PostgresRevocations(database, clock, realtime=line)
+        await store(unit_of_work, account)
+        running = asyncio.create_task(there.run(stop))
+        await until("it follows", lambda: follows(there))
+        async with unit_of_work() as uow:
+            (await uow.accounts.get(account.id)).end_access()
+            await uow.commit()
+        here.epochs_ended(account.id, before=1)
+        await until("it has read", lambda: there.covers(claims(account.id, IDS.new(), epoch=0)))
+        stop.set()
+        async with asyncio.timeout(5):
+            await running
 
     async def test_a_row_that_commits_after_a_later_refresh_is_not_missed(
         self, revocations: PostgresRevocations, unit_of_work: Units, clock: FixedClock

@@ -1,7 +1,9 @@
 """What was revoked lately, followed from memory."""
 
+import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -9,6 +11,7 @@ from sqlalchemy import bindparam, select
 
 from application.core.identity.security import AccessClaims
 from application.core.kernel.ports import Clock
+from application.core.kernel.realtime import Realtime
 from domain.core.identity.policies import ACCESS_LIFE_MAX_MIN
 from domain.core.kernel.errors import Unavailable
 from domain.core.kernel.ids import AccountId
@@ -18,6 +21,14 @@ from infrastructure.postgres.statements import Statement
 
 STALE_AFTER_S = 5.0
 """identity.access_follows_account: older knowledge than this lets nobody in."""
+
+REFRESH_S = 1.0
+"""How often the rows are read at least, whatever becomes of wake-ups."""
+
+SPACING_S = 0.2
+"""How long each reading is followed by none, however often something is revoked."""
+
+TOPIC = "revocations"
 
 OVERLAP = timedelta(minutes=2)
 """Rows are stamped before they commit, and by other machines' clocks; each refresh looks back this far again."""
@@ -34,19 +45,47 @@ _SINCE = Statement(
 
 
 class PostgresRevocations:
-    """Follows `access_revocations`; `refresh` is called every second or so.
+    """Follows `access_revocations` while `run` runs: each second, and sooner when a process says that it has revoked.
+
+    What it says carries nothing: whoever could speak on that line could make us read, and could let nobody in or out.
 
     `elapsed` counts seconds and never jumps: how old our knowledge is does not depend on anybody's clock.
     """
 
-    def __init__(self, database: Database, clock: Clock, *, elapsed: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        realtime: Realtime | None = None,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
+        self._realtime = realtime
+        self._is_told = asyncio.Event()
         self._clock = clock
         self._elapsed = elapsed
         self._families: dict[UUID, datetime] = {}
         self._epochs: dict[AccountId, tuple[int, datetime]] = {}
         self._followed_at: float | None = None
         self._since: datetime | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Refresh until stopped. Raises Unavailable; then it has to be run again."""
+        leave = self._realtime.follow(TOPIC, self._is_told.set) if self._realtime else None
+        stopping = asyncio.create_task(self._tell_at(stop))
+        try:
+            while not stop.is_set():
+                self._is_told.clear()
+                await self.refresh()
+                await asyncio.sleep(SPACING_S)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(REFRESH_S - SPACING_S):
+                        await self._is_told.wait()
+        finally:
+            stopping.cancel()
+            if leave is not None:
+                leave()
 
     async def refresh(self) -> None:
         """Read what was revoked since the last time. Raises Unavailable."""
@@ -72,9 +111,19 @@ class PostgresRevocations:
 
     def family_ended(self, family_id: UUID) -> None:
         self._families[family_id] = self._clock.now()
+        self._tell()
 
     def epochs_ended(self, account_id: AccountId, *, before: int) -> None:
         self._remember_epoch(account_id, before, self._clock.now())
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._realtime is not None:
+            self._realtime.publish([TOPIC])
+
+    async def _tell_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._is_told.set()
 
     def _remember_epoch(self, account_id: AccountId, before: int, at: datetime) -> None:
         known = self._epochs.get(account_id)

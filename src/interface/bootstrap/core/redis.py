@@ -1,0 +1,76 @@
+"""What uses Redis, where it is configured; the library is imported only there, as it takes a while."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from uuid import UUID
+
+from application.core.identity.ports import AttemptCounter
+from application.core.kernel.realtime import Realtime
+from application.core.operations.health import HealthCheck
+from domain.core.kernel.errors import Unavailable
+from infrastructure.postgres.core.outbox import PostgresOutbox
+from infrastructure.queue.relay import OutboxRelay
+from interface.bootstrap.settings import Settings, SettingsRefused
+
+
+def shared_counter(settings: Settings, counter: AttemptCounter, resources: AsyncExitStack) -> AttemptCounter:
+    """Return the counter of attempts, with its refusals remembered in Redis if there is one. Raises SettingsRefused."""
+    if not settings.redis_url:
+        return counter
+    from infrastructure.redis.connection import open_redis
+    from infrastructure.redis.counters import ANSWER_WITHIN_S, RedisAttemptCounter
+
+    try:
+        redis = open_redis(settings.redis_url, within_s=ANSWER_WITHIN_S)
+    except ValueError as error:
+        raise SettingsRefused(f"REDIS_URL: {error}") from error
+    resources.push_async_callback(redis.aclose)
+    return RedisAttemptCounter(counter, redis)
+
+
+def redis_checks(settings: Settings, resources: AsyncExitStack) -> list[HealthCheck]:
+    """Return what looks at Redis, if there is one."""
+    if not settings.redis_url:
+        return []
+    from infrastructure.redis.connection import open_redis
+    from infrastructure.redis.health import ANSWER_WITHIN_S, RedisCheck
+
+    redis = open_redis(settings.redis_url, within_s=ANSWER_WITHIN_S)
+    resources.push_async_callback(redis.aclose)
+    return [RedisCheck(redis)]
+
+
+def redis_realtime(settings: Settings) -> Realtime:
+    """Return what carries wake-ups through Redis."""
+    from infrastructure.redis.realtime import RedisRealtime
+
+    return RedisRealtime(settings.redis_url)
+
+
+async def relay_through_redis(
+    settings: Settings,
+    outbox: PostgresOutbox,
+    deliver: Callable[[UUID], Awaitable[None]],
+    *,
+    written: asyncio.Event,
+    stop: asyncio.Event,
+) -> None:
+    """Send what is due through Redis, and deliver what comes from there, until stopped. Raises DatabaseUnavailable."""
+    from infrastructure.redis.broker import RedisDeliveryBroker
+
+    broker = RedisDeliveryBroker(settings.redis_url, deliver)
+    no_more, failure = asyncio.Event(), None
+    try:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(broker.consume(no_more))
+            try:
+                await OutboxRelay(outbox, broker, written=written).run(stop)
+            except Unavailable as error:
+                failure = error  # raised once what runs has ended
+            finally:
+                no_more.set()
+    finally:
+        await broker.close()
+    if failure is not None:
+        raise failure
