@@ -16,7 +16,6 @@ from infrastructure.postgres.core.identity import (
 )
 from infrastructure.postgres.core.job_runs import JOB_REFUSALS, PostgresJobRequests
 from infrastructure.postgres.core.ledger import LEDGER_REFUSALS, PostgresLedger
-from infrastructure.postgres.core.ledger_alarms import PostgresLedgerAlarms
 from infrastructure.postgres.core.notifications import PostgresMails, PostgresNotices, PostgresPreferences
 from infrastructure.postgres.core.notifications_reminders import PostgresSentReminders
 from infrastructure.postgres.core.outbox import PostgresDeadLetters
@@ -75,11 +74,6 @@ class PostgresCoreUnitOfWork(PostgresUnitOfWork):
         return PostgresLedger(self)
 
     @cached_property
-    def ledger_alarms(self) -> PostgresLedgerAlarms:
-        """What was found broken."""
-        return PostgresLedgerAlarms(self)
-
-    @cached_property
     def earnings_holds(self) -> PostgresEarningsHolds:
         """Earnings in their waiting time."""
         return PostgresEarningsHolds(self)
@@ -95,17 +89,17 @@ class PostgresCoreUnitOfWork(PostgresUnitOfWork):
         return PostgresFiles(self)
 
     @cached_property
+    def uploads(self) -> PostgresUploads:
+        """What clients are uploading."""
+        return PostgresUploads(self)
+
+    @cached_property
     def mails(self) -> PostgresMails:
         """Mail on its way."""
         return PostgresMails(self)
 
     @cached_property
     def second_factors(self) -> PostgresSecondFactors:
-    def uploads(self) -> PostgresUploads:
-        """What clients are uploading."""
-        return PostgresUploads(self)
-
-    @cached_property
         """Second factors."""
         return PostgresSecondFactors(self)
 
