@@ -1,6 +1,7 @@
-"""Draw the newest migration of the tables anew, from what the released ones leave to today's tables.
+"""Draw the newest migrations of the tables anew, from what the released ones leave to today's tables.
 
-Released migrations never change; the one under work is drawn again as often as its tables do.
+Released migrations never change; those under work are drawn again as often as the tables do: one for tables and
+columns, and one for indexes of tables that people already use, which are built while they do.
 Run it with the project's own Python; it starts a PostgreSQL of its own and removes it again.
 """
 
@@ -8,9 +9,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from textwrap import dedent, indent
 
 from alembic import command
+from alembic.autogenerate import render_python_code
 from alembic.config import Config
+from alembic.operations import ops
+from alembic.operations.ops import MigrationScript
+from alembic.runtime.migration import MigrationContext
 
 from infrastructure.local.postgres import EmbeddedPostgres
 
@@ -21,6 +27,36 @@ RELEASED = "0004"
 """The newest migration that is out of our hands."""
 REVISION = "0005"
 NAME = "Second factor and uploads"
+INDEXES_REVISION = "0006"
+SAME_IN_OTHER_WORDS = {"ix_accounts_worker_names", "ix_offerings_words"}
+"""Indexes over expressions that PostgreSQL writes in other words than we do; Alembic takes them for changed."""
+INDEXES = '''"""Indexes of tables that are in use, built while they are.
+
+Each is built outside of a transaction, and from the start again where an earlier try was cut off. Waiting for a lock
+stops nobody here, so there is no limit to it.
+
+Revision ID: {revision}
+Revises: {before}
+"""
+
+from alembic import op
+
+revision = "{revision}"
+down_revision = "{before}"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    with op.get_context().autocommit_block():
+        op.execute("SET lock_timeout = 0")
+{create}
+        op.execute("RESET lock_timeout")
+
+
+def downgrade() -> None:
+{drop}
+'''
 
 
 def main() -> None:
@@ -43,15 +79,63 @@ def draw(url: str) -> None:
     config = Config(ROOT / "alembic.ini")
     config.set_main_option("script_location", str(ROOT / "alembic"))
     config.attributes["url"] = url
-    for old in VERSIONS.glob(f"{REVISION}_*.py"):
+    for old in (*VERSIONS.glob(f"{REVISION}_*.py"), *VERSIONS.glob(f"{INDEXES_REVISION}_indexes.py")):
         old.unlink()
     hidden = [path.rename(path.with_suffix(".hidden")) for path in VERSIONS.glob("0*.py") if path.stem[:4] > RELEASED]
     try:
         command.upgrade(config, RELEASED)
-        command.revision(config, NAME, autogenerate=True, rev_id=REVISION)
+        command.revision(
+            config, NAME, autogenerate=True, rev_id=REVISION, process_revision_directives=build_indexes_apart
+        )
     finally:
         for path in hidden:
             path.rename(path.with_suffix(".py"))
+
+
+def build_indexes_apart(context: MigrationContext, _: object, directives: list[MigrationScript]) -> None:
+    """Take the indexes of tables that exist out of the migration, into one that builds them while people work."""
+    script = directives[0]
+    assert script.upgrade_ops is not None
+    assert script.downgrade_ops is not None
+    new = {one.table_name for one in script.upgrade_ops.ops if isinstance(one, ops.CreateTableOp)}
+    created: list[ops.CreateIndexOp] = []
+    for container in (script.upgrade_ops, script.downgrade_ops):
+        for table in [container, *(one for one in container.ops if isinstance(one, ops.ModifyTableOps))]:
+            kept: list[ops.MigrateOperation] = []
+            for one in table.ops:
+                if not isinstance(one, ops.CreateIndexOp | ops.DropIndexOp) or one.table_name in new:
+                    kept.append(one)
+                elif isinstance(one, ops.CreateIndexOp) and container is script.upgrade_ops:
+                    created.append(one)
+            table.ops[:] = kept
+    write_indexes(context, [one for one in created if one.index_name not in SAME_IN_OTHER_WORDS])
+
+
+def write_indexes(context: MigrationContext, created: list[ops.CreateIndexOp]) -> None:
+    """Write the migration of the indexes, if there are any."""
+    if not created:
+        return
+    create, drop = [], []
+    for one in created:
+        one.kw["postgresql_concurrently"] = True
+        create += [
+            f'op.execute("DROP INDEX CONCURRENTLY IF EXISTS {one.index_name}")',
+            _code_of(one, context),
+        ]
+        drop.append(f'op.drop_index("{one.index_name}", table_name="{one.table_name}")')
+    text = INDEXES.format(
+        revision=INDEXES_REVISION,
+        before=REVISION,
+        create=indent("\n".join(create), " " * 8),
+        drop=indent("\n".join(drop), " " * 4),
+    )
+    (VERSIONS / f"{INDEXES_REVISION}_indexes.py").write_text(text)
+
+
+def _code_of(one: ops.MigrateOperation, context: MigrationContext) -> str:
+    """Return what Alembic writes for an operation, without its comments."""
+    code = render_python_code(ops.UpgradeOps(ops=[one]))
+    return dedent("\n".join(line for line in code.splitlines() if not line.lstrip().startswith("#")))
 
 
 if __name__ == "__main__":

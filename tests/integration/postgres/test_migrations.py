@@ -1,7 +1,15 @@
 """The migrations, up, all the way down and up again."""
 
-import asyncpg
+import asyncio
+import shutil
+import time
+from pathlib import Path
 
+import asyncpg
+import pytest
+
+from infrastructure.postgres import migrations as migrations_module
+from infrastructure.postgres.database import DatabaseUnavailable
 from infrastructure.postgres.migrations import Migrations, revision_of
 from interface.bootstrap.runtime import MIGRATIONS
 
@@ -33,6 +41,49 @@ async def test_down_to_nothing_and_up_again_is_the_same_schema(database_url: str
     finally:
         await connection.close()
 
+
+async def test_a_lock_that_is_held_makes_it_give_up_and_stops_nobody_meanwhile(
+    database_url: str, database_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations_module, "TRIES", 2)
+    monkeypatch.setattr(migrations_module, "PAUSE_S", 0.05)
+    shutil.copytree(MIGRATIONS, tmp_path / "alembic")
+    (tmp_path / "src").symlink_to(MIGRATIONS.parent / "src")  # where its env.py looks for the tables
+    head = Migrations(MIGRATIONS, database_url).head
+    (tmp_path / "alembic" / "versions" / "next.py").write_text(NEXT.format(head=head))
+    migrations = Migrations(tmp_path / "alembic", database_url)
+    holder, reader = await asyncpg.connect(database_dsn), await asyncpg.connect(database_dsn)
+    try:
+        async with asyncio.timeout(30), holder.transaction():
+            await holder.execute("SELECT count(*) FROM tasks")  # as a report that runs for hours does
+            upgrading = asyncio.create_task(migrations.upgrade())
+            slowest = 0.0
+            while not upgrading.done():
+                began = time.monotonic()
+                await reader.fetchval("SELECT count(*) FROM tasks")
+                slowest = max(slowest, time.monotonic() - began)
+                await asyncio.sleep(0.01)
+            with pytest.raises(DatabaseUnavailable, match="gave up after 2 tries"):
+                await upgrading
+        assert slowest < 3 * migrations_module.LOCK_TIMEOUT_MS / 1000
+        assert await revision_of(reader) == head
+        assert await migrations.upgrade() is True
+        assert await revision_of(reader) == "next"
+    finally:
+        await holder.close()
+        await reader.close()
+
+
+NEXT = """
+from alembic import op
+
+revision = "next"
+down_revision = "{head}"
+
+
+def upgrade() -> None:
+    op.execute("ALTER TABLE tasks ADD COLUMN note text")
+"""
 
 OLD_ACCOUNT = """
     INSERT INTO accounts (id, username, password_hash, first_name, last_name, bio, avatar, city, county, country,

@@ -3,12 +3,11 @@
 import asyncio
 import importlib.metadata
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from application.core.files.storage import ObjectStorage
 from infrastructure.local.archive import ArchiveRefused
-from infrastructure.local.disk_storage import DiskObjectStorage
 from infrastructure.postgres.core.audit import PostgresAuditTrailChain
 from infrastructure.postgres.core.ledger_seals import PostgresLedgerSeals
 from infrastructure.postgres.database import Database
@@ -16,6 +15,7 @@ from infrastructure.postgres.migrations import Migrations
 from infrastructure.system.clock import SystemClock
 from interface.bootstrap.core.audit import verify_trail
 from interface.bootstrap.core.backup import Manifest, Progress, back_up, check, remove_older, restore, target_in
+from interface.bootstrap.core.files_storage import open_storage
 from interface.bootstrap.core.ledger import SEALS_BATCH, prove_books
 from interface.bootstrap.settings import Settings
 from interface.cli.core.backup import BackupTold, RestoreTold
@@ -83,8 +83,10 @@ async def _seal(url: str) -> None:
 
 @asynccontextmanager
 async def opened_storage(settings: Settings) -> AsyncIterator[tuple[ObjectStorage, bool]]:
-    """Give where files are kept, and whether a backup has to keep their bytes."""
-    yield DiskObjectStorage(settings.data_path / "files"), True
+    """Give where files are kept, and whether a backup has to keep their bytes: a bucket keeps its own."""
+    async with AsyncExitStack() as resources:
+        store = await open_storage(settings, resources)
+        yield store.storage, settings.storage == "disk"
 
 
 def version() -> str:
