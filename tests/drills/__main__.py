@@ -6,19 +6,23 @@
 import argparse
 import asyncio
 import secrets
+import signal
 import sys
 import time
 from typing import Final
 
 import uvloop
 
-from tests.drills import api_killed, hang_ups, postgres_killed
+from tests.drills import api_killed, hang_ups, network, postgres_killed, redis_gone, rolling
 from tests.drills.drill import Drill, Result
 
 DRILLS: Final = (
     Drill("F1", "API processes are killed", api_killed.run),
     Drill("F2", "PostgreSQL crashes", postgres_killed.run),
+    Drill("F3", "Redis is killed, wiped, frozen and full", redis_gone.run),
+    Drill("F4", "the wires to the database and to the provider are faulty", network.run),
     Drill("F7", "clients hang up", hang_ups.run),
+    Drill("R3", "API processes are restarted one after the other", rolling.run),
 )
 DRILL_S_MAX: Final = 600.0
 """A drill that takes longer hangs, which is a failure too."""
@@ -53,7 +57,7 @@ def _row(drill: Drill, seed: int, size: float) -> str:
     started_at = time.monotonic()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            result = runner.run(asyncio.wait_for(drill.run(seed, size), DRILL_S_MAX))
+            result = runner.run(_bounded(drill, seed, size))
     except Exception as error:
         result = Result("not finished", broken={"drill": [f"{type(error).__name__}: {str(error)[-380:]}"]})
     for failure in result.failures:
@@ -63,6 +67,15 @@ def _row(drill: Drill, seed: int, size: float) -> str:
     verdict = "red" if result.failures else "green"
     measures = "; ".join(map(str, result.measures))
     return f"{drill.name:<6}{seed:<8}{time.monotonic() - started_at:>5.0f} s  {verdict:<8}{result.size}; {measures}"
+
+
+async def _bounded(drill: Drill, seed: int, size: float) -> Result:
+    """Run a drill for as long as one may take; also when we are told to end, everything it started is ended."""
+    task = asyncio.current_task()
+    assert task is not None, "a drill runs in a task"
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    async with asyncio.timeout(DRILL_S_MAX):
+        return await drill.run(seed, size)
 
 
 if __name__ == "__main__":

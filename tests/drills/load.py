@@ -116,6 +116,7 @@ class Load:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Have everybody at it while the block runs, then let them finish what they have begun."""
+        self._stopping.clear()
         admin = self.admins[0]
         actors: list[Callable[[], Awaitable[None]]] = [
             *(partial(self._study, student) for student in self.students),
@@ -232,6 +233,13 @@ class Load:
         )
         if entry.outcome is Outcome.OK and body:
             await self._until(lambda: self._is_paid(student, body["reference"]))
+
+    async def top_up_once(self, student: Person) -> int:
+        """Ask once to be prompted, and return the status of the answer."""
+        phone = self.phone()
+        wanted = {"amount": 500, "phone": phone}
+        entry, _ = await self.do(student, Kind.TOP_UP, phone, "/api/wallet/topup", within_s=0, json=wanted)
+        return entry.status
 
     async def _is_paid(self, person: Person, reference: str) -> bool:
         found = await self.look(person, f"/api/transactions/status/{reference}")
