@@ -41,6 +41,10 @@ CALLBACK_SECRET = "another secret of the benchmark"
 ISSUER = "https://bench.soko.example"
 
 
+SETTLE_S_MAX = 60.0
+SETTLE_STEP_S = 0.2
+IDLE_CPU_S_MAX = 0.03
+"""A server that used no more in a step rests; its loops in the background go on."""
 COMPARED_MAX = 10
 """The first subjects are for comparing replies."""
 
@@ -145,6 +149,8 @@ class Bench:
             order = servers if number % 2 == 0 else list(reversed(servers))
             for server in order:
                 one = await self.round(flow, server, subjects, seconds=self.plan.round_s)
+                if not one.load.requests:
+                    raise WrongAnswer(f"{flow.key} {server.name}: no reply within {self.plan.round_s:g} s")
                 measured[server.name].rounds.append(one)
                 say(f"{flow.key} {server.name}: {one.load.rps:,.0f}/s, p99 {one.load.p99_ms:.1f} ms")
         for server in servers:
@@ -199,32 +205,40 @@ class Bench:
             folder=self._folder,
         )
         used = server.usage()
-        if load.failures or not load.requests:
+        if load.failures:
             raise WrongAnswer(f"{flow.key} {server.name}: {load.failures} failures\n{server.log_tail()}")
-        done = await self._check_rows(flow, server, load, rows_before, connections or self.plan.connections)
+        rows = await self._settled_rows(flow, server)
+        added = {effect: rows[effect] - rows_before[effect] for effect in flow.effects}
+        done = self._check_rows(flow, server, load, added, connections or self.plan.connections)
         subjects.use(done)
         cost = None
-        if used.cpu_s is not None and used_before.cpu_s is not None:
+        if load.requests and used.cpu_s is not None and used_before.cpu_s is not None:
             cost = (used.cpu_s - used_before.cpu_s) / load.requests * 1000
         return Round(load=load, cpu_s_per_1000=cost)
 
-    async def _rows(self, flow: Flow) -> Mapping[str, int]:
-        return {effect: await self._connection.fetchval(_counting(effect)) for effect in flow.effects}
+    async def _rows(self, flow: Flow) -> dict[str, int]:
+        """Count in one statement, so that all numbers are of one moment."""
+        if not flow.effects:
+            return {}
+        counted = ", ".join(f"({_counting(effect)})" for effect in flow.effects)
+        return dict(zip(flow.effects, await self._connection.fetchrow(f"SELECT {counted}"), strict=True))
 
-    async def _check_rows(
-        self, flow: Flow, server: Contender, load: Load, before: Mapping[str, int], connections: int
-    ) -> int:
+    async def _settled_rows(self, flow: Flow, server: Contender) -> dict[str, int]:
+        """Return the rows once the server rests, and with it what was cut off when the time was over."""
+        async with asyncio.timeout(SETTLE_S_MAX):
+            seen, used = await self._rows(flow), server.usage().cpu_s
+            while True:
+                await asyncio.sleep(SETTLE_STEP_S)
+                last, before = seen, used
+                seen, used = await self._rows(flow), server.usage().cpu_s
+                is_idle = used is None or before is None or used - before <= IDLE_CPU_S_MAX
+                if is_idle and seen == last:
+                    return seen
+
+    def _check_rows(self, flow: Flow, server: Contender, load: Load, added: Mapping[str, int], connections: int) -> int:
         """Compare rows with replies, and return how many requests were carried out, with those cut off at the end."""
         if not flow.effects:
             return load.requests
-        async with asyncio.timeout(30):
-            added: dict[str, int] = {}
-            while True:  # until what was cut off has ended
-                last, after = added, await self._rows(flow)
-                added = {table: after[table] - before[table] for table in flow.effects}
-                if added == last:
-                    break
-                await asyncio.sleep(0.2)
         done = next(iter(added.values())) // next(iter(flow.effects.values()))
         expected = {table: done * each for table, each in flow.effects.items()}
         if not load.requests <= done <= load.requests + connections or added != expected:

@@ -1,4 +1,4 @@
-"""Soko's tables as Django models. Migrations are Soko's, hence `managed = False`."""
+"""Soko's tables as Django models; what nothing here reads is left out. Migrations are Soko's: `managed = False`."""
 
 from typing import ClassVar
 
@@ -14,21 +14,6 @@ class Account(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7)
     username = models.TextField(unique=True)
-    password_hash = models.TextField()
-    first_name = models.TextField()
-    last_name = models.TextField()
-    bio = models.TextField()
-    avatar = models.TextField()
-    city = models.TextField()
-    county = models.TextField()
-    country = models.TextField()
-    is_active = models.BooleanField()
-    epoch = models.IntegerField()
-    roles = ArrayField(models.TextField())
-    role_states = ArrayField(models.TextField())
-    verified_email = models.TextField(null=True)
-    verified_phone = models.TextField(null=True)
-    joined_at = models.DateTimeField()
 
     class Meta:
         managed = False

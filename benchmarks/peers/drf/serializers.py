@@ -1,10 +1,10 @@
-"""What clients read."""
+"""What clients read and send. Plain serializers: the framework builds those of models anew for each request."""
 
 from typing import Any
 
 from rest_framework import serializers
 
-from benchmarks.peers.drf.models import Account, File, Release, Task
+from benchmarks.peers.drf.models import File, Release, Task
 from benchmarks.peers.market import file_link, money
 
 
@@ -22,22 +22,22 @@ class BudgetSerializer(serializers.Serializer):
     currency = serializers.CharField()
 
 
-class PersonSerializer(serializers.ModelSerializer):
+class PersonSerializer(serializers.Serializer):
     """Who somebody is, for others."""
 
-    class Meta:
-        model = Account
-        fields = ("id", "username")
+    id = serializers.UUIDField()
+    username = serializers.CharField()
 
 
-class FileSerializer(serializers.ModelSerializer):
+class FileSerializer(serializers.Serializer):
     """A file; with a link where the context says who may open it."""
 
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    size = serializers.IntegerField()
+    content_type = serializers.CharField()
     url = serializers.SerializerMethodField()
-
-    class Meta:
-        model = File
-        fields = ("id", "name", "size", "content_type", "url", "uploaded_at")
+    uploaded_at = serializers.DateTimeField()
 
     def get_url(self, file: File) -> str | None:
         opened_at = self.context.get("opened_at")
@@ -57,25 +57,27 @@ class ClaimSerializer(serializers.Serializer):
         return bool(task.claim_due_at < task.updated_at)
 
 
-class TaskSerializer(serializers.ModelSerializer):
+class TaskSerializer(serializers.Serializer):
     """A task as everybody sees it."""
 
+    id = serializers.UUIDField()
+    title = serializers.CharField()
+    description = serializers.CharField()
+    status = serializers.CharField()
     stage = serializers.SerializerMethodField()
     budget = BudgetSerializer(source="*")
     funded = serializers.SerializerMethodField()
+    due_at = serializers.DateTimeField()
     files = FileSerializer(many=True, source="shown_files")
     student = PersonSerializer()
     writer = serializers.SerializerMethodField()
     claim = serializers.SerializerMethodField()
     submission = serializers.SerializerMethodField()
+    rejection_reason = serializers.CharField()
+    revision = serializers.IntegerField()
     conversation_id = serializers.SerializerMethodField()
-
-    class Meta:
-        model = Task
-        fields = (
-            "id", "title", "description", "status", "stage", "budget", "funded", "due_at", "files", "student", "writer",
-            "claim", "submission", "rejection_reason", "revision", "conversation_id", "created_at", "updated_at",
-        )  # fmt: skip
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
 
     def get_stage(self, task: Task) -> str:
         return "completed" if task.status == "COMPLETED" else task.stage
@@ -127,18 +129,18 @@ class CurrencyWalletSerializer(serializers.Serializer):
     updated_at = serializers.DateTimeField()
 
 
-class ReleaseSerializer(serializers.ModelSerializer):
+class ReleaseSerializer(serializers.Serializer):
     """What a writer was paid."""
 
+    id = serializers.UUIDField()
+    writer = serializers.UUIDField(source="writer_id")
     amount = MoneyField()
     fee = MoneyField()
     net = serializers.SerializerMethodField()
-    writer = serializers.UUIDField(source="writer_id")
+    currency = serializers.CharField()
     assignment = serializers.UUIDField(source="task_id")
-
-    class Meta:
-        model = Release
-        fields = ("id", "writer", "amount", "fee", "net", "currency", "assignment", "source", "created_at")
+    source = serializers.CharField()
+    created_at = serializers.DateTimeField()
 
     def get_net(self, release: Release) -> str:
         return money(release.amount - release.fee)

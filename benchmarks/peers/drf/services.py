@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from rest_framework import status
 from rest_framework.exceptions import APIException, NotFound, PermissionDenied
@@ -86,74 +86,17 @@ def claim_task(task_id: UUID, writer_id: UUID, now: datetime) -> tuple[models.Ta
 
 def take_callback(body: bytes, said: dict[str, Any], now: datetime) -> bool:
     """Store what the provider says and credit the payment, once; tell whether it is new. Raises Conflict."""
-    with transaction.atomic():
-        event, is_new = models.GatewayEvent.objects.get_or_create(
-            gateway="lipana",
-            digest=hashlib.sha256(body).digest(),
-            defaults={"body": body, "received_at": now, "look_at": now + LOOK_AGAIN_AFTER},
-        )
-        if not is_new:
-            return False
-        attempt = (
-            models.PaymentAttempt.objects.select_for_update()
-            .select_related("intent")
-            .filter(gateway="lipana", transaction_id=said["transactionId"])
-            .first()
-        )
-        amount = int(Decimal(said["amount"]) * 100)
-        if attempt is None or attempt.status != "pending" or attempt.intent.amount != amount:
-            raise Conflict
-        intent = attempt.intent
-        intent.status, intent.closed_at, intent.served_at = "succeeded", now, now
-        intent.save(update_fields=["status", "closed_at", "served_at"])
-        attempt.status, attempt.receipt, attempt.finished_at = "succeeded", said["mpesaReceiptNumber"], now
-        attempt.received, attempt.received_currency, attempt.next_check_at = amount, intent.currency, None
-        attempt.save(
-            update_fields=["status", "receipt", "finished_at", "received", "received_currency", "next_check_at"]
-        )
-        event.look_at, event.result, event.attempt = None, "processed", attempt
-        event.save(update_fields=["look_at", "result", "attempt"])
-        transfer = models.Transfer.objects.create(
-            reference=f"payment:{attempt.id}",
-            kind=intent.kind,
-            area="payments",
-            subject=f"payment:{intent.reference}",
-            posted_at=now,
-        )
-        models.Posting.objects.create(
-            transfer=transfer,
-            leg=0,
-            source="clearing:lipana",
-            destination=intent.destination,
-            amount=amount,
-            currency=intent.currency,
-        )
-        models.UnsealedTransfer.objects.create(transfer=transfer)
-        _credit(intent.destination, intent.currency, amount, intent.payer_id, now)
-        event_id, trace_id = uuid7(), uuid7().hex
-        payload = {
-            "intent_id": intent.id,
-            "attempt_id": attempt.id,
-            "reference": intent.reference,
-            "payer": intent.payer_id,
-            "purpose": intent.purpose,
-            "subject": intent.subject,
-            "amount_minor": amount,
-            "currency": intent.currency,
-            "went_to_wallet": False,
-        }
-        models.OutboxMessage.objects.bulk_create(
-            models.OutboxMessage(
-                event_id=event_id,
-                event_name="payments.payment_succeeded",
-                subscriber=subscriber,
-                payload=payload,
-                trace_id=trace_id,
-                occurred_at=now,
-                due_at=now,
+    digest = hashlib.sha256(body).digest()
+    try:
+        with transaction.atomic():
+            event = models.GatewayEvent.objects.create(
+                gateway="lipana", digest=digest, body=body, received_at=now, look_at=now + LOOK_AGAIN_AFTER
             )
-            for subscriber in PAYMENT_SUBSCRIBERS
-        )
+            _credit_payment(event, said, now)
+    except IntegrityError:
+        if models.GatewayEvent.objects.filter(gateway="lipana", digest=digest).exists():
+            return False
+        raise
     return True
 
 
@@ -245,6 +188,67 @@ def approve_submission(
             for name, payload in (("assignments.payment_released", released), ("assignments.work_approved", about))
         )
     return submission
+
+
+def _credit_payment(event: models.GatewayEvent, said: dict[str, Any], now: datetime) -> None:
+    attempt = (
+        models.PaymentAttempt.objects.select_for_update()
+        .select_related("intent")
+        .filter(gateway="lipana", transaction_id=said["transactionId"])
+        .first()
+    )
+    amount = int(Decimal(said["amount"]) * 100)
+    if attempt is None or attempt.status != "pending" or attempt.intent.amount != amount:
+        raise Conflict
+    intent = attempt.intent
+    intent.status, intent.closed_at, intent.served_at = "succeeded", now, now
+    intent.save(update_fields=["status", "closed_at", "served_at"])
+    attempt.status, attempt.receipt, attempt.finished_at = "succeeded", said["mpesaReceiptNumber"], now
+    attempt.received, attempt.received_currency, attempt.next_check_at = amount, intent.currency, None
+    attempt.save(update_fields=["status", "receipt", "finished_at", "received", "received_currency", "next_check_at"])
+    event.look_at, event.result, event.attempt = None, "processed", attempt
+    event.save(update_fields=["look_at", "result", "attempt"])
+    transfer = models.Transfer.objects.create(
+        reference=f"payment:{attempt.id}",
+        kind=intent.kind,
+        area="payments",
+        subject=f"payment:{intent.reference}",
+        posted_at=now,
+    )
+    models.Posting.objects.create(
+        transfer=transfer,
+        leg=0,
+        source="clearing:lipana",
+        destination=intent.destination,
+        amount=amount,
+        currency=intent.currency,
+    )
+    models.UnsealedTransfer.objects.create(transfer=transfer)
+    _credit(intent.destination, intent.currency, amount, intent.payer_id, now)
+    event_id, trace_id = uuid7(), uuid7().hex
+    payload = {
+        "intent_id": intent.id,
+        "attempt_id": attempt.id,
+        "reference": intent.reference,
+        "payer": intent.payer_id,
+        "purpose": intent.purpose,
+        "subject": intent.subject,
+        "amount_minor": amount,
+        "currency": intent.currency,
+        "went_to_wallet": False,
+    }
+    models.OutboxMessage.objects.bulk_create(
+        models.OutboxMessage(
+            event_id=event_id,
+            event_name="payments.payment_succeeded",
+            subscriber=subscriber,
+            payload=payload,
+            trace_id=trace_id,
+            occurred_at=now,
+            due_at=now,
+        )
+        for subscriber in PAYMENT_SUBSCRIBERS
+    )
 
 
 def _is_blocked(one: UUID, other: UUID) -> bool:

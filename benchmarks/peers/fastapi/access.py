@@ -21,6 +21,7 @@ engine = create_async_engine(
     json_serializer=lambda value: to_json(value).decode(),
 )
 open_session = async_sessionmaker(engine, expire_on_commit=False)
+open_reading_session = async_sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT"))
 
 
 async def session_of_request() -> AsyncIterator[AsyncSession]:
@@ -29,6 +30,13 @@ async def session_of_request() -> AsyncIterator[AsyncSession]:
         yield session
 
 
+async def session_of_reading() -> AsyncIterator[AsyncSession]:
+    """Lend a session that begins no transaction: a read is one statement or two, and sends nothing else."""
+    async with open_reading_session() as session:
+        yield session
+
+
+ReadingSession = Annotated[AsyncSession, Depends(session_of_reading)]
 Session = Annotated[AsyncSession, Depends(session_of_request)]
 
 bearer = HTTPBearer()

@@ -9,7 +9,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from benchmarks.peers.fastapi import services
-from benchmarks.peers.fastapi.access import AdminOnly, Session, SignedIn, WriterOnly
+from benchmarks.peers.fastapi.access import AdminOnly, ReadingSession, Session, SignedIn, WriterOnly
 from benchmarks.peers.fastapi.bodies import (
     Approval,
     ApprovalInput,
@@ -46,7 +46,7 @@ app = FastAPI(title="Soko's peer")
 
 @app.get("/api/tasks/available")
 async def available_tasks(
-    session: Session,
+    session: ReadingSession,
     caller: WriterOnly,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
     cursor: str | None = None,
@@ -92,7 +92,7 @@ async def available_tasks(
 
 
 @app.get("/api/wallet")
-async def wallet(session: Session, caller: SignedIn) -> WalletShown:
+async def wallet(session: ReadingSession, caller: SignedIn) -> WalletShown:
     """Show what the caller has."""
     word = func.split_part(Balance.account, ":", 1)
     rows = await session.execute(
