@@ -48,7 +48,7 @@ class EditTask:
 
     async def __call__(self, command: EditTaskCommand) -> AssignmentView:
         """Return the task. Raises TaskNotFound, WrongState, BudgetOutOfRange, DueTooSoon, InsufficientFunds,
-        FileTooLarge, QuotaExceeded, UploadNotFound.
+        FileTooLarge, QuotaExceeded, UploadUnknown.
         """
         async with (
             self.receive_files.claimed_inside(

@@ -45,7 +45,7 @@ class PostTask:
 
     async def __call__(self, command: PostTaskCommand) -> AssignmentView:
         """Return the task. Raises BudgetOutOfRange, DueTooSoon, InsufficientFunds, FileTooLarge, EmptyFile,
-        QuotaExceeded, UploadNotFound.
+        QuotaExceeded, UploadUnknown.
         """
         task_id = TaskId(self.ids.new())
         task, posted = Task.post(

@@ -41,7 +41,7 @@ class SubmitWork:
 
     async def __call__(self, command: SubmitWorkCommand) -> SubmissionView:
         """Return the submission. Raises FileRequired, TaskNotFound, NotClaimHolder, ClaimExpired, AlreadyCompleted,
-        QuotaExceeded, UploadNotFound.
+        QuotaExceeded, UploadUnknown.
         """
         if not command.files and not command.uploads:
             raise FileRequired

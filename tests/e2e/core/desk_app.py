@@ -44,8 +44,8 @@ from interface.bootstrap.core.files import files_area, receive_files_of
 from interface.bootstrap.core.identity import socket_access_of
 from interface.bootstrap.core.notifications import notifications_area
 from interface.http.caller import signed_in
-from interface.http.core.files_uploads import OwnTransfers
 from interface.http.core.files import FileBody
+from interface.http.core.files_uploads import OwnTransfers
 from interface.http.edge.bodies import BodyGuard
 from interface.http.uploads import form_operation, read_form
 from tests.fakes.core.files import ListedViewers

@@ -34,7 +34,7 @@ from domain.core.files.policies import (
     REQUEST_SIZE_MAX,
     accepts_extension,
 )
-from domain.core.files.upload import UploadNotFound, attach
+from domain.core.files.upload import UploadUnknown, attach
 from domain.core.kernel.errors import DomainError, NotFound, Unavailable
 from domain.core.kernel.ids import AccountId, FileId
 
@@ -159,7 +159,7 @@ class ReceiveFiles:
     ) -> tuple[StoredFile, ...]:
         """Give the subject what was received, and what its sender uploaded before; return all of it.
 
-        Raises FileTooLarge, QuotaExceeded, UploadNotFound, FileNotReady, ContentTypeRefused.
+        Raises FileTooLarge, QuotaExceeded, UploadUnknown, FileNotReady, ContentTypeRefused.
         """
         count_max = self.limits().count
         if len(files) + len(uploads) > count_max:
@@ -185,4 +185,4 @@ async def _uploaded(uow: FilesUnitOfWork, file_id: FileId) -> StoredFile:
     try:
         return await uow.files.get(file_id)
     except NotFound:
-        raise UploadNotFound from None
+        raise UploadUnknown from None

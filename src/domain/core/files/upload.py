@@ -27,6 +27,12 @@ class UploadNotFound(NotFound):
     code = "files.upload_not_found"
 
 
+class UploadUnknown(Invalid):
+    """What is to be attached is no confirmed upload of yours, or belongs to something already."""
+
+    code = "files.upload_unknown"
+
+
 class NotUploaded(Conflict):
     """Nothing was uploaded yet."""
 
@@ -91,9 +97,9 @@ class FileUsage:
 def attach(
     file: StoredFile, *, owner: AccountId, purpose: str, subject: UUID, content_types: Collection[str] | None
 ) -> None:
-    """Let an uploaded file belong to something. Raises UploadNotFound, FileNotReady, ContentTypeRefused."""
+    """Let an uploaded file belong to something. Raises UploadUnknown, FileNotReady, ContentTypeRefused."""
     if file.owner != owner or file.purpose != UPLOADED:
-        raise UploadNotFound
+        raise UploadUnknown
     if file.state is FileState.QUARANTINED:
         raise FileNotReady("This file was found unsafe and is not served.")
     if content_types is not None and file.content_type not in content_types:

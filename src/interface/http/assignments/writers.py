@@ -145,7 +145,7 @@ class SubmissionController(Controller):
             "files.quota_exceeded",
             "files.required",
             "files.too_large",
-            "files.upload_not_found",
+            "files.upload_unknown",
         ),
         operation_class=form_operation(SubmitWorkBody, "file", "files"),
         guards=[has_role("writer")],

@@ -303,7 +303,7 @@ class OrderStepController(Controller):
             "files.not_ready",
             "files.quota_exceeded",
             "files.too_large",
-            "files.upload_not_found",
+            "files.upload_unknown",
         ),
         operation_class=form_operation(DeliverWorkBody, "files"),
         guards=[has_role("worker")],
