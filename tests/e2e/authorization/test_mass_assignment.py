@@ -103,7 +103,7 @@ async def written(world: World, before: Rows) -> dict[str, Any]:
 
 
 def shown(row: Mapping[str, Any], old: set[str]) -> dict[str, str]:
-    return {column: masked(str(value), old) for column, value in row.items()}
+    return {column: "MADE" if isinstance(value, bytes) else masked(str(value), old) for column, value in row.items()}
 
 
 UUID_TEXT = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")

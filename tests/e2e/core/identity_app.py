@@ -134,7 +134,7 @@ async def identity_app(
     def units() -> PostgresCoreUnitOfWork:
         return PostgresCoreUnitOfWork(database, clock=clock, ids=ids, subscriptions=subscriptions)
 
-    revocations = PostgresRevocations(database, clock)
+    revocations = PostgresRevocations(database, clock, elapsed=lambda: 0.0)  # no background keeps it fresh here
     codes, policies = HmacCodeHasher(SECRET.encode()), DefaultPolicies()
     adapters = SimpleNamespace(
         clock=clock,

@@ -8,6 +8,7 @@ from application.core.identity.authenticate import Caller
 from application.core.identity.ports import IdentityUnitOfWork, RevocationBoard
 from application.core.kernel.ports import AuditEntry, Clock
 from domain.core.identity.sign_ins import DeviceNotFound, EndReason
+from domain.core.kernel.errors import NotSignedIn
 from domain.core.kernel.ids import AccountId
 
 
@@ -36,9 +37,12 @@ class EndOtherDevices:
     clock: Clock
 
     async def __call__(self, caller: Caller) -> int:
-        """End every other sign-in of the caller, with its access tokens, and return how many."""
+        """End every other sign-in of the caller, with its access tokens, and return how many. Raises NotSignedIn."""
         async with self.unit_of_work() as uow:
-            await uow.accounts.get(caller.account_id)  # two who end each other's sign-ins wait here, not for each other
+            await uow.accounts.get(caller.account_id)  # of two sign-ins that end each other, one waits here and is told
+            own = await uow.sessions.get(caller.family_id, lock=False)
+            if own is not None and own.ended_at is not None:
+                raise NotSignedIn
             ended = await uow.sessions.end_others(
                 caller.account_id, EndReason.LOGOUT, now=self.clock.now(), keep=caller.family_id
             )
