@@ -13,7 +13,7 @@ from typing import Final
 
 import uvloop
 
-from tests.drills import api_killed, hang_ups, network, postgres_killed, redis_gone, rolling
+from tests.drills import api_killed, hang_ups, network, overload, postgres_killed, redis_gone, rolling
 from tests.drills.drill import Drill, Result
 
 DRILLS: Final = (
@@ -23,6 +23,7 @@ DRILLS: Final = (
     Drill("F4", "the wires to the database and to the provider are faulty", network.run),
     Drill("F7", "clients hang up", hang_ups.run),
     Drill("R3", "API processes are restarted one after the other", rolling.run),
+    Drill("R4", "five times as many requests as can be served", overload.run),
 )
 DRILL_S_MAX: Final = 600.0
 """A drill that takes longer hangs, which is a failure too."""

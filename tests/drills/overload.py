@@ -1,0 +1,164 @@
+"""R4: five times as many requests as can be served, and a pool with no free connection."""
+
+import asyncio
+import contextlib
+import json
+import random
+from dataclasses import dataclass, field
+from typing import Final
+
+import asyncpg
+
+from infrastructure.lipana import callback
+from tests.drills.drill import Result
+from tests.drills.installation import Installation, installed, until
+from tests.drills.journal import percentile
+from tests.drills.load import Load
+from tests.drills.provider import WEBHOOK_SECRET
+from tests.drills.verdict import SHILLING_MINOR, judge
+
+PEAK_S: Final = 6.0
+OVER_S: Final = 20.0
+PEAK_CLIENTS: Final = 32
+"""More at once serve no more in a second."""
+
+TIMES: Final = 5
+GOODPUT_MIN: Final = 0.8
+REFUSED_WITHIN_S: Final = 0.1
+BASELINE_WITHIN_S: Final = 10.0
+WAITERS_REFUSED_WITHIN_S: Final = 3.0
+"""A waiter is refused after 2 s; the rest is the way there and back on a busy machine."""
+
+CALLBACK_EVERY_S: Final = 0.2
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a crowd of clients was answered, times in seconds."""
+
+    served_s: list[float] = field(default_factory=list)
+    refused_s: list[float] = field(default_factory=list)
+    without_retry_after: int = 0
+    others: dict[int, int] = field(default_factory=dict)
+
+    def note(self, status: int, took_s: float, *, has_retry_after: bool) -> None:
+        """Count one answer."""
+        if status == 200:
+            self.served_s.append(took_s)
+        elif status == 503:
+            self.refused_s.append(took_s)
+            self.without_retry_after += not has_retry_after
+        else:
+            self.others[status] = self.others.get(status, 0) + 1
+
+
+async def run(seed: int, size: float) -> Result:
+    """Measure the peak, then overrun it, then hold every connection."""
+    async with installed(apis=1) as installation:
+        load = Load(installation, seed, people=4)
+        await load.assemble()
+        result = await overrun(installation, load, seed, max(size, 0.2))
+        result.broken = await judge(installation, load.journal, was_killed=False)
+        return result
+
+
+async def overrun(installation: Installation, load: Load, seed: int, size: float) -> Result:
+    """Send what can be served, five times that, and what can be served again."""
+    requests = [_raw(person.token) for person in (*load.students, *load.writers)]
+    port, chance = installation.apis[0].port, random.Random(seed)
+    peak = await _crowd(port, requests, chance, PEAK_CLIENTS, PEAK_S * size)
+    callbacks: list[int] = []
+    calling = asyncio.create_task(_call_back(installation, callbacks))
+    over = await _crowd(port, requests, chance, PEAK_CLIENTS * TIMES * 3, OVER_S * size)
+    calling.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await calling
+    after = await _crowd(port, requests, chance, PEAK_CLIENTS, min(PEAK_S * size, BASELINE_WITHIN_S))
+    peak_rps, over_rps = len(peak.served_s) / (PEAK_S * size), len(over.served_s) / (OVER_S * size)
+    offered = len(over.served_s) + len(over.refused_s)
+    result = Result(f"peak {peak_rps:.0f}/s, offered {offered / (OVER_S * size):.0f}/s, {len(over.refused_s)} refused")
+    result.measure("goodput of the peak", over_rps / peak_rps, GOODPUT_MIN, is_floor=True)
+    result.measure("p99 of refusals", percentile(over.refused_s, 0.99), REFUSED_WITHIN_S, "s")
+    result.measure("refusals without Retry-After", over.without_retry_after, 0)
+    result.measure("other answers", sum(over.others.values()), 0)
+    result.measure("callbacks not taken", sum(status != 200 for status in callbacks), 0)
+    baseline = percentile(after.served_s, 0.5) / percentile(peak.served_s, 0.5)
+    result.measure("median afterwards, of the one before", baseline, 1.5)
+    await _hold_all(installation, load, result)
+    return result
+
+
+async def _crowd(port: int, requests: list[bytes], chance: random.Random, clients: int, seconds: float) -> Seen:
+    """Have so many clients ask one thing after the other for a while; one who is refused asks again soon."""
+    seen, loop = Seen(), asyncio.get_running_loop()
+    end = loop.time() + seconds
+
+    async def one(raw: bytes) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while loop.time() < end:
+                started_at = loop.time()
+                writer.write(raw)
+                head = await reader.readuntil(b"\r\n\r\n")
+                lowered = head.lower()
+                length = int(lowered.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+                await reader.readexactly(length)
+                status = int(head[9:12])
+                seen.note(status, loop.time() - started_at, has_retry_after=b"retry-after: " in lowered)
+                if status != 200:
+                    await asyncio.sleep(0.05)
+        writer.close()
+
+    await asyncio.gather(*(one(chance.choice(requests)) for _ in range(clients)))
+    return seen
+
+
+def _raw(token: str) -> bytes:
+    lines = ("GET /api/wallet HTTP/1.1", "Host: 127.0.0.1", f"Authorization: Bearer {token}", "", "")
+    return "\r\n".join(lines).encode()
+
+
+async def _call_back(installation: Installation, statuses: list[int]) -> None:
+    """Post signed callbacks about a payment again and again, no two the same."""
+    query = "SELECT reference, amount FROM payment_intents WHERE status = 'succeeded' LIMIT 1"
+    async with installation.superuser() as connection:
+        paid = await connection.fetchrow(query)
+    assert paid is not None, "students have paid"
+    told = {"reference": paid["reference"], "status": "SUCCESS", "amount": paid["amount"] // SHILLING_MINOR}
+    while True:
+        body = json.dumps(told | {"number": len(statuses)}).encode()
+        headers = {callback.SIGNATURE_HEADER: callback.signature(body, WEBHOOK_SECRET)}
+        reply = await installation.http.post("/api/payments/lipana/callback", content=body, headers=headers)
+        statuses.append(reply.status_code)
+        await asyncio.sleep(CALLBACK_EVERY_S)
+
+
+async def _hold_all(installation: Installation, load: Load, result: Result) -> None:
+    """Have every connection of the pool wait for a lock, and ask who waits for one, and the probes."""
+    loop, student = asyncio.get_running_loop(), load.students[0]
+    holder: asyncpg.Connection
+    async with installation.superuser() as holder, holder.transaction():
+        await holder.execute("LOCK TABLE ledger_balances IN ACCESS EXCLUSIVE MODE")
+        holding = [asyncio.create_task(load.look(student, "/api/wallet")) for _ in range(10)]
+        await _all_wait(installation)
+        started_at, address = loop.time(), f"http://127.0.0.1:{installation.apis[0].port}"
+        probes = [asyncio.create_task(installation.http.get(f"{address}/health/{name}")) for name in ("live", "ready")]
+        waiters = await asyncio.gather(*(load.ask(student, "GET", "/api/notifications") for _ in range(5)))
+        refused_s = loop.time() - started_at
+        live, ready = await asyncio.gather(*probes)
+    await asyncio.gather(*holding)
+    result.measure("waiters refused within", refused_s, WAITERS_REFUSED_WITHIN_S, "s")
+    result.measure("waiters not refused with 503", sum(reply.status != 503 for reply, _ in waiters), 0)
+    result.measure("liveness with no free connection", live.status_code, 200)
+    result.measure("readiness with no free connection", ready.status_code, 503, is_floor=True)
+
+
+async def _all_wait(installation: Installation) -> None:
+    """Return once ten sessions wait for the lock."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with installation.superuser() as onlooker:
+
+        async def do_all() -> bool:
+            return bool(await onlooker.fetchval(query) >= 10)
+
+        await until("ten sessions wait", do_all, within_s=5)
