@@ -54,13 +54,12 @@ async def run(seed: int, size: float) -> Result:
     async with installed(settings={"SOKO_DRAIN_SECONDS": str(DRAIN_S)}) as installation:
         load = Load(installation, seed, people=4)
         await load.assemble()
-        result, listeners = await restart(installation, load, max(round(RESTARTS * size), 2))
-        result.broken = await judge(installation, load.journal, was_killed=False)
-        result.broken |= await _missed(installation, listeners)
+        result = await restart(installation, load, max(round(RESTARTS * size), 2))
+        result.broken |= await judge(installation, load.journal, was_killed=False)
         return result
 
 
-async def restart(installation: Installation, load: Load, restarts: int) -> tuple[Result, list[Listener]]:
+async def restart(installation: Installation, load: Load, restarts: int) -> Result:
     """Restart one process at a time; the balancer sends nothing new to one that says it stops."""
     listeners = [Listener(person) for person in (*load.students, *load.writers) for _ in range(SOCKETS_EACH)]
     exit_s: list[float] = []
@@ -75,7 +74,7 @@ async def restart(installation: Installation, load: Load, restarts: int) -> tupl
                 exit_s.append(await process.ended(within_s=2 * EXIT_WITHIN_S))
                 await installation.start(process)
                 await _is_balanced(installation, process)
-        await _caught_up(installation, listeners)
+        missed = await _missed_at_last(installation, listeners)
         for task in beside:
             task.cancel()
     failed = [reply for reply in load.journal.replies if reply.status in {0, 500, 502, 503, 504}]
@@ -86,7 +85,8 @@ async def restart(installation: Installation, load: Load, restarts: int) -> tupl
     result.measure("SIGTERM to exit", max(exit_s), EXIT_WITHIN_S, "s")
     result.measure("sockets closed with another code than 1012", sum(code != RESTARTING for code in codes), 0)
     result.measure("sockets closed with 1012", codes.count(RESTARTING), 1, is_floor=True)
-    return result, listeners
+    result.broken = missed
+    return result
 
 
 async def _watch_readiness(installation: Installation) -> None:
@@ -104,14 +104,18 @@ async def _is_balanced(installation: Installation, process: Process) -> None:
     await until(f"{process.name} is balanced to", is_target, within_s=30)
 
 
-async def _caught_up(installation: Installation, listeners: list[Listener]) -> None:
-    """Give every socket the time to be told all that its person was."""
+async def _missed_at_last(installation: Installation, listeners: list[Listener]) -> Broken:
+    """Give every socket the time to be told all that its person was, and return what is missing then."""
+    missed: Broken = {}
 
     async def have_all() -> bool:
-        return not await _missed(installation, listeners)
+        nonlocal missed
+        missed = await _missed(installation, listeners)
+        return not missed
 
     with contextlib.suppress(TimeoutError):
         await until("sockets are told all", have_all, within_s=CAUGHT_UP_WITHIN_S)
+    return missed
 
 
 async def _missed(installation: Installation, listeners: list[Listener]) -> Broken:
