@@ -5,10 +5,10 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from uuid import UUID
 
 import typer
@@ -16,7 +16,6 @@ import uvloop
 
 from application.core.audit.trail import Progress as TrailProgress
 from application.core.audit.trail import TrailProof
-from application.core.kernel.ports import DeadMessage
 from application.core.ledger.proof import LedgerProof, Progress
 from application.core.operations.backup import BackupRefused
 from application.core.operations.doctor import Finding
@@ -31,8 +30,13 @@ from interface.cli.core.backup import Progress as BackupProgress
 from interface.cli.core.demo import Market, StartJourney, demo_commands
 from interface.cli.core.doctor import doctor_commands
 from interface.cli.core.identity import identity_commands
+from interface.cli.core.jobs import jobs_commands
 from interface.cli.core.ledger import ledger_commands
 from interface.cli.core.outbox import outbox_commands
+from interface.cli.core.payments import payments_commands
+
+if TYPE_CHECKING:  # it loads the whole server, which takes a second
+    from interface.bootstrap.core.operator import CommandLineOperator
 
 REFUSED = 2
 """Exit status for what the person at the keyboard can put right."""
@@ -162,22 +166,19 @@ def _verify_trail(progress: TrailProgress) -> TrailProof:
     return proof
 
 
-def _dead_messages(rows_max: int) -> list[DeadMessage]:
-    from interface.bootstrap.core.outbox import dead_messages
+@contextlib.contextmanager
+def _opened() -> Iterator[tuple[Settings, str]]:
     from interface.bootstrap.runtime import database_of
 
-    with database_of(_prepare()) as url:
-        found: list[DeadMessage] = _finish(dead_messages(url, rows_max))
-    return found
+    settings = _prepare()
+    with database_of(settings) as url:
+        yield settings, url
 
 
-def _replay_message(message_id: UUID) -> bool:
-    from interface.bootstrap.core.outbox import replay_message
-    from interface.bootstrap.runtime import database_of
+def _operator() -> "CommandLineOperator":
+    from interface.bootstrap.core.operator import CommandLineOperator
 
-    with database_of(_prepare()) as url:
-        was_dead: bool = _finish(replay_message(url, message_id))
-    return was_dead
+    return CommandLineOperator(_opened)
 
 
 def _back_up(target: Path, progress: BackupProgress, *, keep: int | None, with_files: bool) -> BackupTold:
@@ -258,8 +259,10 @@ def _diagnose() -> list[Finding]:
 app.add_typer(audit_commands(_verify_trail), name="audit")
 app.add_typer(doctor_commands(_diagnose))
 app.add_typer(backup_commands(_back_up, _check_backup, _restore))
-app.add_typer(ledger_commands(_prove), name="ledger")
-app.add_typer(outbox_commands(_dead_messages, _replay_message), name="outbox")
+app.add_typer(jobs_commands(_operator), name="jobs")
+app.add_typer(ledger_commands(_prove, _operator), name="ledger")
+app.add_typer(outbox_commands(_operator), name="outbox")
+app.add_typer(payments_commands(_operator), name="payments")
 
 
 def _serve(*, worker: bool, scheduler: bool, everything: bool) -> None:

@@ -127,8 +127,8 @@ async def test_while_an_alarm_is_open_its_owner_is_paid_nothing_and_others_are(
         "UPDATE ledger_balances SET balance = balance - 1 WHERE account = $1", f"wallet:user:{ada.id}"
     )
     close_alarm = dict(market.server.named_use_cases())["close_alarm"]
-    for one in await market.rows("SELECT id FROM ledger_alarms WHERE closed_at IS NULL"):
-        await close_alarm(one["id"], by=boss.id, reason="The disk was repaired.")
+    for left in await market.rows("SELECT id FROM ledger_alarms WHERE closed_at IS NULL"):
+        await close_alarm(left["id"], by=boss.id, reason="The disk was repaired.")
     await seal(market)
     assert await market.run("ledger.prove") == 0
     await market.run("payments.run_payouts")

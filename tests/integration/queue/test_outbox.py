@@ -9,9 +9,8 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from typer.testing import CliRunner
 
-from application.core.kernel.ports import DeadMessage, Delivery
+from application.core.kernel.ports import Delivery
 from application.core.kernel.request_context import RequestContext, current_request, request_context
 from domain.core.kernel.errors import Unavailable
 from domain.core.kernel.events import Event
@@ -23,7 +22,6 @@ from infrastructure.queue.broker import InProcessBroker
 from infrastructure.queue.delivery import RETRY_FIRST, TRIES_MAX, DeliverMessage
 from infrastructure.queue.relay import BrokerAway, OutboxRelay
 from interface.bootstrap.area import Subscription, SubscriptionList
-from interface.cli.core.outbox import outbox_commands
 from tests.fakes.core.system import NOON, FixedClock, SequentialIds
 
 
@@ -182,19 +180,6 @@ async def test_a_message_that_always_fails_is_given_up_with_its_reason_and_can_b
     assert await market.deliver_due() == 1
     assert len(market.hearing.heard) == 1
     assert not await market.outbox.replay(message["id"])
-
-
-def test_an_operator_lists_what_was_given_up_and_replays_it_by_its_id() -> None:
-    dead = DeadMessage(
-        id=UUID(int=7), event_name="shop.sold", subscriber="shop.tell", dead_at=NOON, last_error="ValueError: a bug"
-    )
-    commands = outbox_commands(lambda rows_max: [dead][:rows_max], lambda message_id: message_id == dead.id)
-    listed = CliRunner().invoke(commands, ["dead"])
-    assert listed.stdout == f"{UUID(int=7)}  {NOON:%Y-%m-%dT%H:%M:%SZ}  shop.tell  ValueError: a bug\n"
-    replayed = CliRunner().invoke(commands, ["replay", str(dead.id)])
-    assert (replayed.exit_code, replayed.stdout) == (0, "The event is due again.\n")
-    unknown = CliRunner().invoke(commands, ["replay", str(UUID(int=8))])
-    assert (unknown.exit_code, unknown.stderr) == (1, "No such event was given up.\n")
 
 
 async def test_a_message_that_nobody_hears_any_more_is_given_up_with_a_reason(market: Market) -> None:

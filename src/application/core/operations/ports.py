@@ -35,6 +35,23 @@ class DeadLetters(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageView:
+    """A message of the outbox: what is to be told to whom, and how far that is."""
+
+    id: UUID
+    event_name: str
+    subscriber: str
+    occurred_at: datetime
+    due_at: datetime
+    attempts: int
+    last_error: str | None
+    done_at: datetime | None
+    dead_at: datetime | None
+    trace_id: str
+    payload: Mapping[str, object]
+
+
 class OperationsUnitOfWork(UnitOfWork, Protocol):
     @property
     def dead_letters(self) -> DeadLetters: ...

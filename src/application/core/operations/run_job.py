@@ -20,12 +20,12 @@ class RunJob:
     clock: Clock
     ids: IdSource
 
-    async def __call__(self, caller: Caller, name: str) -> UUID:
-        """Return the id of the run. Raises JobNotFound, RunDueAlready."""
+    async def __call__(self, caller: Caller | None, name: str) -> UUID:
+        """Return the id of the run; nobody is signed in on the command line. Raises JobNotFound, RunDueAlready."""
         self.timetable.require(name)
         run_id = self.ids.new()
         async with self.unit_of_work() as uow:
-            uow.job_requests.request(run_id, name, due_at=self.clock.now(), by=caller.account_id)
+            uow.job_requests.request(run_id, name, due_at=self.clock.now(), by=caller.account_id if caller else None)
             uow.audit(AuditEntry(action="RUN_JOB", target=f"job:{name}", after={"run_id": str(run_id)}))
             await uow.commit()
         return run_id

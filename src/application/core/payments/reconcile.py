@@ -49,17 +49,21 @@ class Reconcile:
     async def __call__(self, batch_max: int) -> int:
         """Ask about what is due, refunds too; one that cannot be recorded now stays due and does not stop the rest."""
         due = await self.payment_queries.due_checks(self.clock.now(), batch_max)
-        record = RecordAnswer(unit_of_work=self.unit_of_work, clock=self.clock, ids=self.ids)
         handled = 0
         for one in due:
             try:
-                answer, cases = await self._ask(one)
-                ladder = self.gateways.by_name(one.gateway).capabilities.checks_after
-                await record.of_query(one.intent_id, one.attempt_id, answer, checks_after=ladder, cases=cases)
+                await self.look_at(one)
                 handled += 1
             except DomainError:
                 _log.exception("attempt_not_reconciled", extra={"attempt_id": str(one.attempt_id)})
         return handled + await self.refunds(batch_max)
+
+    async def look_at(self, one: DueAttempt) -> None:
+        """Ask about one attempt now, and record what is said. Raises DomainError where that cannot be recorded."""
+        answer, cases = await self._ask(one)
+        ladder = self.gateways.by_name(one.gateway).capabilities.checks_after
+        record = RecordAnswer(unit_of_work=self.unit_of_work, clock=self.clock, ids=self.ids)
+        await record.of_query(one.intent_id, one.attempt_id, answer, checks_after=ladder, cases=cases)
 
     async def _ask(self, one: DueAttempt) -> tuple[Answer, Sequence[CaseKind]]:
         gateway = self.gateways.by_name(one.gateway)

@@ -1,14 +1,15 @@
 """The outbox as its relay and the deliveries see it. The row is the truth; whoever carries its id may lose it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, any_, bindparam, func, null, select, text, update
+from sqlalchemy import ARRAY, BigInteger, Boolean, any_, bindparam, func, null, select, text, update
 
 from application.core.kernel.ports import Clock, DeadMessage, Delivery
+from application.core.operations.ports import MessageView
 from infrastructure.postgres.core.kernel_tables import outbox_messages
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.statements import Connection, Statement
@@ -92,6 +93,20 @@ _STATE = Statement(
         " ORDER BY due_at, id LIMIT :rows_max) AS o"
     ).bindparams(bindparam("rows_max", type_=BigInteger))
 )
+
+
+_VIEW = select(*(_messages[field.name] for field in fields(MessageView)))
+_LIST = Statement(
+    _VIEW.where(
+        _messages.done_at.is_(None),
+        text("(CAST(:is_dead AS boolean) IS NULL OR (dead_at IS NOT NULL) = :is_dead)").bindparams(
+            bindparam("is_dead", type_=Boolean)
+        ),
+    )
+    .order_by(_messages.occurred_at, _messages.id)
+    .limit(bindparam("rows_max", type_=BigInteger))
+)
+_SHOW = Statement(_VIEW.where(_messages.id == bindparam("message_id", type_=UUID_TYPE)))
 
 
 class PostgresDeadLetters:
@@ -196,6 +211,17 @@ class PostgresOutbox:
             await _BURY.execute(
                 connection, message_id=message_id, now=self._clock.now(), error=error[:ERROR_LENGTH_MAX]
             )
+
+    async def messages(self, *, is_dead: bool | None, rows_max: int) -> list[MessageView]:
+        """Return messages that are not delivered, the oldest first; None: those that wait and those given up."""
+        async with self._database.connection() as connection:
+            return [MessageView(**row) for row in await _LIST.fetch(connection, is_dead=is_dead, rows_max=rows_max)]
+
+    async def message(self, message_id: UUID) -> MessageView | None:
+        """Return a message, delivered or not."""
+        async with self._database.connection() as connection:
+            row = await _SHOW.fetch_row(connection, message_id=message_id)
+        return None if row is None else MessageView(**row)
 
     async def dead(self, rows_max: int) -> list[DeadMessage]:
         """Return the messages that were given up, the longest dead first."""

@@ -89,6 +89,7 @@ class PaymentUseCases:
     payment_status: PaymentStatus
     see_payment: SeePayment
     receive_callbacks: ReceiveCallbacks
+    reconcile: Reconcile
     refund_payment: RefundPayment
     resolve_case: ResolveCase
     start_payment: StartPayment
@@ -124,6 +125,7 @@ def payments_area(adapters: PaymentAdapters) -> Area:
         settle_refund=settle_refund,
     )
     start_payment = start_payment_of(adapters)
+    reconcile = _reconcile(adapters, settle_refund)
 
     def receiver(sender: CallbackReader) -> ReceiveCallback:
         return ReceiveCallback(
@@ -141,6 +143,7 @@ def payments_area(adapters: PaymentAdapters) -> Area:
             payment_simulator=adapters.payment_simulator,
             payment_status=PaymentStatus(payment_queries=adapters.payment_queries),
             receive_callbacks=ReceiveCallbacks({one.name: receiver(one) for one in senders_of(adapters)}),
+            reconcile=reconcile,
             refund_payment=RefundPayment(
                 payment_queries=adapters.payment_queries,
                 purposes=adapters.refund_purposes,
@@ -175,22 +178,31 @@ def payments_area(adapters: PaymentAdapters) -> Area:
             ReportController,
             *(() if adapters.payment_simulator is None else (SimulatorController,)),
         ),
-        jobs=_jobs(adapters, apply_event, settle_refund),
+        jobs=_jobs(adapters, apply_event, reconcile),
     )
 
 
-def _jobs(adapters: PaymentAdapters, apply_event: ApplyEvent, settle_refund: SettleRefund) -> tuple[Job, ...]:
+def _reconcile(adapters: PaymentAdapters, settle_refund: SettleRefund) -> Reconcile:
+    queries, gateways, clock = adapters.payment_queries, adapters.gateways, adapters.clock
+    return Reconcile(
+        unit_of_work=adapters.payments_units,
+        payment_queries=queries,
+        gateways=gateways,
+        clock=clock,
+        ids=adapters.ids,
+        refunds=ReconcileRefunds(payment_queries=queries, gateways=gateways, settle=settle_refund, clock=clock),
+    )
+
+
+def _jobs(adapters: PaymentAdapters, apply_event: ApplyEvent, reconcile: Reconcile) -> tuple[Job, ...]:
     units, queries, clock = adapters.payments_units, adapters.payment_queries, adapters.clock
     gateways, ids, policies = adapters.gateways, adapters.ids, adapters.policies
     senders = {one.name: one for one in senders_of(adapters)}
-    refunds = ReconcileRefunds(payment_queries=queries, gateways=gateways, settle=settle_refund, clock=clock)
     return (
         Job(
             name="payments.reconcile",
             every=timedelta(seconds=30),
-            run=Reconcile(
-                unit_of_work=units, payment_queries=queries, gateways=gateways, clock=clock, ids=ids, refunds=refunds
-            ),
+            run=reconcile,
         ),
         Job(
             name="payments.expire_attempts",
