@@ -17,7 +17,7 @@ from domain.core.ledger.accounts import FEES, AccountRef
 from infrastructure.postgres.core.ledger_proof import PostgresLedgerBooks
 from infrastructure.postgres.core.ledger_seals import PostgresLedgerSeals
 from infrastructure.postgres.database import Database
-from interface.cli.core.ledger import ledger_commands
+from interface.cli.core.ledger import AlarmsDesk, ledger_commands
 from tests.contract.core.ledger import ADA, BEN, CLEARING, ESCROW, Units, post, transfer
 from tests.fakes.core.system import FixedClock
 
@@ -234,6 +234,10 @@ def a_proof(*, is_sound: bool) -> LedgerProof:
     return LedgerProof(assets=(AssetSum("KES", 0),), broken=broken)
 
 
+def never_opened() -> AlarmsDesk:
+    raise AssertionError("the proof needs the books only")
+
+
 @pytest.mark.parametrize(
     ("is_sound", "status", "said"), [(True, 0, "The books are sound."), (False, 1, "transfer:7: seal 7: was changed")]
 )
@@ -242,7 +246,7 @@ def test_the_command_says_what_is_broken_by_name_and_status(is_sound: bool, stat
         progress("seals", 1, 2)
         return a_proof(is_sound=is_sound)
 
-    result = CliRunner().invoke(ledger_commands(proving), ["verify"])
+    result = CliRunner().invoke(ledger_commands(proving, never_opened), ["verify"])
     assert result.exit_code == status
     assert said in result.output
     assert "KES: 0.00" in result.output
