@@ -12,9 +12,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from domain.core.kernel.errors import NotFound, Unavailable
 
-CONNECT_SECONDS = 3
-READ_SECONDS = 10
-TRIES = 3
+CONNECT_SECONDS = 2
+READ_SECONDS = 4
+TRIES = 2
 CONNECTIONS_MAX = 50
 
 

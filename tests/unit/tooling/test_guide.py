@@ -45,7 +45,7 @@ def test_every_command_exists(command: str) -> None:
     assert command in getattr(group, "commands", {})
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"\b(?:SOKO|LIPANA|EMAIL)_[A-Z_]+", README))))
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"\b(?:SOKO|LIPANA|EMAIL|AWS)_[A-Z0-9_]+", README))))
 def test_every_setting_exists(name: str) -> None:
     assert name in {each.metadata["env"] for each in fields(Settings)}
 
