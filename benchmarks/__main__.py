@@ -20,6 +20,9 @@ from benchmarks.outbox import OutboxPlan
 
 RESULTS = Path(__file__).parent / "results"
 SMOKE_DIVISOR = 50
+SMOKE_CONNECTIONS = 4
+"""So few that each gets a reply in a second, on a machine that has other things to do."""
+SMOKE_CROWD = 32
 SMOKE_SIZES = (400, 4_000)
 
 
@@ -56,7 +59,7 @@ def main() -> int:
         rounds=1 if chosen.smoke else chosen.rounds,
         round_s=1 if chosen.smoke else chosen.seconds,
         warm_up_s=1 if chosen.smoke else 2,
-        connections=chosen.connections,
+        connections=SMOKE_CONNECTIONS if chosen.smoke else chosen.connections,
         many_connections=0 if chosen.smoke else chosen.crowd,
     )
     try:
@@ -78,8 +81,8 @@ def _grow(chosen: argparse.Namespace) -> int:
         sizes=sizes,
         rounds=1 if chosen.smoke else chosen.rounds,
         round_s=round_s,
-        connections=chosen.connections,
-        many_connections=chosen.crowd,
+        connections=SMOKE_CONNECTIONS if chosen.smoke else chosen.connections,
+        many_connections=SMOKE_CROWD if chosen.smoke else chosen.crowd,
         outbox=OutboxPlan(
             events_per_s=500,
             paced_s=2 if chosen.smoke else 20,

@@ -80,18 +80,9 @@ class Contender:
             await self._process.wait()
 
     def usage(self) -> Usage:
-        """Return what the process and its children have used; memory that they share counts in each."""
+        """Return what the process and its children have used."""
         assert self._process is not None
-        ticks = pages = 0
-        try:
-            for pid in _family(self._process.pid):
-                folder = Path("/proc") / str(pid)
-                numbers = (folder / "stat").read_text().rpartition(")")[2].split()
-                ticks += int(numbers[11]) + int(numbers[12])
-                pages += int((folder / "statm").read_text().split()[1])
-        except FileNotFoundError:
-            return Usage(None, None)
-        return Usage(ticks / TICKS_PER_S, pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
+        return usage_of(self._process.pid)
 
     def log_tail(self) -> str:
         """Return the end of what it wrote."""
@@ -107,6 +98,20 @@ class Contender:
             finally:
                 writer.close()
         return False
+
+
+def usage_of(process_id: int) -> Usage:
+    """Return what a process and its children have used; memory that they share counts in each."""
+    ticks = pages = 0
+    try:
+        for pid in _family(process_id):
+            folder = Path("/proc") / str(pid)
+            numbers = (folder / "stat").read_text().rpartition(")")[2].split()
+            ticks += int(numbers[11]) + int(numbers[12])
+            pages += int((folder / "statm").read_text().split()[1])
+    except FileNotFoundError:
+        return Usage(None, None)
+    return Usage(ticks / TICKS_PER_S, pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
 
 
 def _family(pid: int) -> list[int]:

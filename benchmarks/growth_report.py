@@ -102,6 +102,7 @@ def _rest(report: dict[str, Any]) -> list[str]:
         f" | {EFFECT_P99_MS_MAX:,.0f} ms |",
         f"| events a second out of {emptied['backlog']:,} that wait, over {emptied['drained_s']:g} s"
         f" | {_bold(emptied['drained_per_s'], least=DRAINED_PER_S_MIN, form=',.0f')} | {DRAINED_PER_S_MIN:,.0f} |",
+        f"| CPU seconds of the worker for 1,000 of them | {emptied['cpu_s_per_1000']} | |",
     ]
 
 

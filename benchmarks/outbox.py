@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 from uuid_utils.compat import uuid7
 
-from benchmarks.contenders import ROOT, ServerFailed
+from benchmarks.contenders import ROOT, ServerFailed, usage_of
 from benchmarks.outbox_worker import SUBSCRIBER
 
 WRITERS = 4
@@ -65,8 +65,8 @@ async def measure(dsn: str, url: str, plan: OutboxPlan, folder: Path, say: Calla
         say(f"outbox: filling it with {plan.backlog:,} events ...")
         await connection.execute(_FILL, plan.backlog)
         await connection.execute("VACUUM (ANALYZE) outbox_messages")
-        async with _worker(url, folder):
-            drained = await _drain(connection, plan)
+        async with _worker(url, folder) as worker:
+            drained, cost = await _drain(connection, plan, worker)
         say(f"outbox: {drained:,.0f} events/s drained")
     finally:
         await connection.close()
@@ -77,6 +77,7 @@ async def measure(dsn: str, url: str, plan: OutboxPlan, folder: Path, say: Calla
         "backlog": plan.backlog,
         "drained_s": plan.drained_s,
         "drained_per_s": round(drained, 1),
+        "cpu_s_per_1000": None if cost is None else round(cost, 3),
     }
 
 
@@ -103,8 +104,8 @@ async def _pace(dsn: str, connection: asyncpg.Connection, *, events_per_s: int, 
     return total
 
 
-async def _drain(connection: asyncpg.Connection, plan: OutboxPlan) -> float:
-    """Return how many of a backlog are done in a second, from the first that is done on."""
+async def _drain(connection: asyncpg.Connection, plan: OutboxPlan, worker: int) -> tuple[float, float | None]:
+    """Return how many of a backlog are done in a second, from the first that is done on, and the CPU s for 1,000."""
     before = await connection.fetchval(_DONE)
     async with asyncio.timeout(START_S_MAX):
         while True:
@@ -112,17 +113,21 @@ async def _drain(connection: asyncpg.Connection, plan: OutboxPlan) -> float:
             if at_first > before:
                 break
             await asyncio.sleep(0.05)
-    began = time.monotonic()
+    began, used_before = time.monotonic(), usage_of(worker).cpu_s
     done, took = at_first, 0.0
     while took < plan.drained_s and await connection.fetchval(_OPEN):
         await asyncio.sleep(1)
         done, took = await connection.fetchval(_DONE), time.monotonic() - began
-    return float((done - at_first) / took) if took else 0.0
+    if done == at_first:
+        return 0.0, None
+    used = usage_of(worker).cpu_s
+    cost = None if used is None or used_before is None else (used - used_before) / (done - at_first) * 1000
+    return (done - at_first) / took, cost
 
 
 @asynccontextmanager
-async def _worker(url: str, folder: Path) -> AsyncIterator[None]:
-    """Run a worker until the block ends. Raises ServerFailed when it ended before."""
+async def _worker(url: str, folder: Path) -> AsyncIterator[int]:
+    """Run a worker until the block ends, and say its process id. Raises ServerFailed when it ended before."""
     log_file = folder / "outbox_worker.log"
     with log_file.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
@@ -134,7 +139,7 @@ async def _worker(url: str, folder: Path) -> AsyncIterator[None]:
             stderr=log,
         )
     try:
-        yield
+        yield process.pid
         if process.returncode is not None:
             raise ServerFailed(f"the worker ended:\n{log_file.read_text(errors='replace')[-3_000:]}")
     finally:

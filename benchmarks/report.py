@@ -81,7 +81,7 @@ def as_markdown(report: dict[str, Any]) -> str:
         "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
         *(_contender_row(key, name, flow[name]) for key, flow in flows.items() for name in _names(flow)),
         "",
-        f"The crowd has {plan['many_connections']} connections.",
+        f"The crowd has {plan['many_connections']} connections." if plan["many_connections"] else "There was no crowd.",
         "",
         *_limits(flows),
     ]

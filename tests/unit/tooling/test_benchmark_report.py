@@ -114,7 +114,7 @@ def test_the_page_of_growth_marks_what_grows_too_fast() -> None:
             "pages": {"rows": 1_000_000, "deep_page": 5_000, "first_ms": 2.0, "deep_ms": 2.2, "ratio": 1.1},
             "hot": {"connections": 64, "accounts": 64, "one_rps": 70.0, "many_rps": 100.0, "ratio": 0.7},
             "outbox": {"events_per_s": 500.0, "p50_ms": 10.0, "p99_ms": 80.0, "backlog": 1_000_000,
-                       "drained_s": 30, "drained_per_s": 1_500.0},
+                       "drained_s": 30, "drained_per_s": 1_500.0, "cpu_s_per_1000": 0.6},
         }
     )  # fmt: skip
     assert "| | flow | 10,000 | 100,000 | 1,000,000 | x 10 | x 10 |" in page
