@@ -11,6 +11,7 @@ from interface.bootstrap.cli import app
 
 ROOT = Path(__file__).parents[3]
 NOT_FOR_REQUESTS = {"aiohttp", "taskiq", "alembic", "mako", "jinja2", "botocore", "aiobotocore", "typer"}
+NOT_FOR_REQUESTS |= {"opentelemetry"}  # only where the operator names a collector
 
 
 def commands(command: Any, *path: str) -> dict[str, Any]:
