@@ -23,7 +23,7 @@ from domain.core.kernel.errors import DomainError
 from infrastructure.local.data_folder import DataFolderRefused, one_server_on, require_writable
 from infrastructure.local.postgres import PostgresUnavailable
 from interface.bootstrap.demo_people import ADMINISTRATOR
-from interface.bootstrap.settings import Settings, SettingsRefused, examine_settings, read_settings
+from interface.bootstrap.settings import PROCESSES_MAX, Settings, SettingsRefused, examine_settings, read_settings
 from interface.cli.core.audit import audit_commands
 from interface.cli.core.backup import BackupTold, RestoreTold, backup_commands
 from interface.cli.core.backup import Progress as BackupProgress
@@ -58,9 +58,30 @@ def run() -> None:
 
 
 @app.command()
-def api() -> None:
-    """Answer requests; the worker and the scheduler run elsewhere."""
-    _serve(worker=False, scheduler=False, everything=False)
+def api(
+    processes: Annotated[
+        int | None, typer.Option(min=1, max=PROCESSES_MAX, help="Processes on the one port [SOKO_API_PROCESSES]")
+    ] = None,
+    inherited: Annotated[str, typer.Option(hidden=True)] = "",
+    announce: Annotated[bool, typer.Option("--announce", hidden=True)] = False,
+) -> None:
+    """Answer requests; the worker and the scheduler run elsewhere. SIGHUP replaces the processes one by one."""
+    if processes is not None:
+        os.environ["SOKO_API_PROCESSES"] = str(processes)  # the processes that are started read it, too
+    settings = _prepare()
+    if settings.api_processes == 1 or inherited:
+        _serve(
+            worker=False, scheduler=False, everything=False, inherited=inherited, is_announced=announce or not inherited
+        )
+        return
+    from interface.bootstrap.processes import Processes
+    from interface.bootstrap.serving import BACKLOG, bind
+
+    command = [sys.executable, "-m", "interface.bootstrap.cli", "api"]
+    with contextlib.closing(bind(settings)) as listener:
+        listener.listen(BACKLOG)
+        made = Processes(listener, settings.api_processes, drain_s=settings.drain_seconds, command=command)
+        sys.exit(_finish(made.run()))
 
 
 @app.command()
@@ -265,17 +286,27 @@ app.add_typer(outbox_commands(_operator), name="outbox")
 app.add_typer(payments_commands(_operator), name="payments")
 
 
-def _serve(*, worker: bool, scheduler: bool, everything: bool) -> None:
+def _serve(*, worker: bool, scheduler: bool, everything: bool, inherited: str = "", is_announced: bool = True) -> None:
     settings = _prepare()
     require_writable(settings.data_path)
     is_embedded = everything and settings.embedded_worker
     with one_server_on(settings.data_path) if everything else contextlib.nullcontext():
         from interface.bootstrap.announcement import announce  # after what may refuse to start: they take seconds
+        from interface.bootstrap.processes import Inherited
         from interface.bootstrap.runtime import database_of, serve
 
         with database_of(settings) as url:
             is_working, is_planning = worker and is_embedded, scheduler and is_embedded
-            _finish(serve(settings, url, worker=is_working, scheduler=is_planning, on_start=announce))
+            _finish(
+                serve(
+                    settings,
+                    url,
+                    worker=is_working,
+                    scheduler=is_planning,
+                    on_start=announce if is_announced else None,
+                    inherited=Inherited.of(inherited) if inherited else None,
+                )
+            )
 
 
 def _work(*, worker: bool, scheduler: bool) -> None:

@@ -83,6 +83,7 @@ from interface.bootstrap.core.notifications import deliver_mails_of
 from interface.bootstrap.core.payment_gateways import open_gateways
 from interface.bootstrap.core.redis import redis_checks, redis_realtime, relay_through_redis, shared_counter
 from interface.bootstrap.demo_people import DemoPerson, seed_people
+from interface.bootstrap.processes import Inherited
 from interface.bootstrap.serving import Serving, bind, leave_alone_what_stays, stopping_on_signals
 from interface.bootstrap.settings import Settings, SettingsRefused
 from interface.http.edge.wire_types import App
@@ -471,25 +472,41 @@ def _realtime(settings: Settings, database: Database, figures: Figures) -> Realt
 
 
 async def serve(
-    settings: Settings, url: str, *, worker: bool, scheduler: bool, on_start: Callable[[Runtime, bool], None]
+    settings: Settings,
+    url: str,
+    *,
+    worker: bool,
+    scheduler: bool,
+    on_start: Callable[[Runtime, bool], None] | None,
+    inherited: Inherited | None = None,
 ) -> None:
-    """Migrate, answer requests and run the loops, until a signal.
+    """Migrate, answer requests and run the loops, until a signal; as one of several processes, on what was inherited.
 
-    `on_start` is called once requests are answered, with whether there is a page of caught mails.
+    `on_start` is called once requests are answered, with whether there is a page of caught mails; of several processes
+    only one is given it, and shows that page.
     """
-    listener = bind(settings)
+    listener = bind(settings) if inherited is None else inherited.listener
+
+    def answering() -> None:
+        if on_start is not None:
+            on_start(runtime, bool(mail_page))
+        if inherited is not None:
+            inherited.tell_ready()
+
     with contextlib.closing(listener):
         async with open_runtime(settings, url) as runtime:
             await runtime.prepare()
             if settings.environment == "development":
                 await seed_people(dict(runtime.server.named_use_cases()))
-            mail_page = _mail_page(runtime)
+            mail_page = () if on_start is None else _mail_page(runtime)
             loops = (*runtime.loops(worker=worker, scheduler=scheduler, api=True), *mail_page)
             serving = Serving(runtime.app(), listener)
             leave_alone_what_stays()
             async with Background(loops):
-                with stopping_on_signals(draining_first(serving, runtime.draining, settings.drain_seconds)):
-                    await serving.run(on_start=lambda: on_start(runtime, bool(mail_page)))
+                stop = draining_first(serving, runtime.draining, settings.drain_seconds)
+                watched = contextlib.nullcontext() if inherited is None else inherited.watched(stop)
+                with stopping_on_signals(stop), watched:
+                    await serving.run(on_start=answering)
 
 
 def _mail_page(runtime: Runtime) -> tuple[Loop, ...]:
@@ -523,6 +540,7 @@ def draining_first(serving: Serving, draining: Draining, seconds: int) -> Callab
 
     def stop() -> None:
         if seconds and not draining.has_begun:
+            serving.let_go()
             asyncio.get_running_loop().call_later(seconds, serving.stop)
             _log.info("draining", seconds=seconds)
         else:

@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, cast
 
 import uvicorn
@@ -18,6 +19,13 @@ from interface.bootstrap.settings import Settings, SettingsRefused
 KEEP_ALIVE_S = 20
 GRACEFUL_STOP_S = 15
 """Requests in progress may take this long after a stop; a half-sent body must not hold the process for ever."""
+
+LAST_REQUESTS_S = 1.0
+"""Once no new connection is taken, those that are open may send a last request for so long.
+
+Each reply from then on asks the client to connect anew. Closed at once, a connection would meet the next request of a
+client who cannot know yet, and who must not send it a second time on his own.
+"""
 
 BACKLOG = 1024
 
@@ -59,10 +67,11 @@ class Serving:
     """One uvicorn on one socket; `stop` ends it gracefully, a second `stop` at once."""
 
     def __init__(self, app: Any, listener: socket.socket) -> None:
+        self._leaving = asyncio.Event()
         config = uvicorn.Config(
             app,
             loop="none",  # the command line has chosen uvloop already
-            http=_Protocol,
+            http=cast("Any", partial(_Protocol, leaving=self._leaving)),
             ws=_SocketProtocol,
             ws_max_size=FRAME_BYTES_MAX,
             ws_per_message_deflate=False,  # some 40 KiB of memory for each socket, for frames of a few hundred bytes
@@ -75,13 +84,17 @@ class Serving:
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACEFUL_STOP_S,
         )
-        self._server = _QuietServer(config)
+        self._server = _QuietServer(config, self._leaving)
         self._listener = listener
 
     async def run(self, *, on_start: Callable[[], None] | None = None) -> None:
         """Serve until stopped; `on_start` is called once connections are answered."""
         self._server.on_start = on_start
         await self._server.serve(sockets=[self._listener])
+
+    def let_go(self) -> None:
+        """Go on, but ask whoever is answered to connect anew for his next request."""
+        self._leaving.set()
 
     def stop(self) -> None:
         """Answer what is in progress, then end."""
@@ -189,7 +202,18 @@ class _BoundedHeads(HttpToolsProtocol):
 
 
 class _Protocol(_BoundedHeads):
-    """HTTP/1.1 over a gathering transport, with heads that end."""
+    """HTTP/1.1 over a gathering transport, with heads that end, and connections that are let go."""
+
+    def __init__(self, *arguments: Any, leaving: asyncio.Event, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._leaving = leaving
+
+    def on_headers_complete(self) -> None:
+        """Answer as the last on this connection once we are leaving."""
+        super().on_headers_complete()
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None and self._leaving.is_set():
+            cycle.keep_alive = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take a new connection."""
@@ -230,11 +254,32 @@ class _QuietServer(uvicorn.Server):
 
     on_start: Callable[[], None] | None = None
 
+    def __init__(self, config: uvicorn.Config, leaving: asyncio.Event) -> None:
+        super().__init__(config)
+        self._leaving = leaving
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then tell."""
         await super().startup(sockets)
         if self.started and self.on_start is not None:
             self.on_start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, answer the last requests on those that are open, then close them."""
+        self._leaving.set()
+        for server in self.servers:
+            server.close()
+        for one in sockets or ():
+            one.close()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + LAST_REQUESTS_S
+        # uvicorn says nothing when a connection ends
+        while self._has_http() and not self.force_exit and loop.time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
+
+    def _has_http(self) -> bool:
+        return any(isinstance(one, HttpToolsProtocol) for one in self.server_state.connections)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

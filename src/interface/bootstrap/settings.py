@@ -18,6 +18,7 @@ from domain.core.kernel.policies import Policy, PolicyValueRefused
 
 PORT_MAX = 65535
 DRAIN_SECONDS_MAX = 60
+PROCESSES_MAX = 64
 _S3_PREFIX = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/){0,4}")
 SECRET_CHARACTERS_MIN = 32
 SECRET_FILE_BYTES_MAX = 65536
@@ -174,6 +175,7 @@ class Settings:
     worker_port: int = setting(
         "SOKO_WORKER_PORT", 0, "Where `soko worker` and `soko scheduler` show health and /metrics; 0: nowhere"
     )
+    api_processes: int = setting("SOKO_API_PROCESSES", 1, "Processes of soko api, on one port")
     drain_seconds: int = setting(
         "SOKO_DRAIN_SECONDS", 0, "After a stop signal /health/ready is red for so long while requests are answered"
     )
@@ -306,12 +308,7 @@ def _unusable(settings: Settings) -> list[str]:
     for name, words in CHOICES.items():
         if getattr(settings, name) not in words:
             wrong.append(f"{_env_of(name)}: must be {', '.join(words[:-1])} or {words[-1]}")
-    if settings.replica_lag_max_s < 1:
-        wrong.append("SOKO_REPLICA_LAG_MAX: must be 1 or more")
-    if not 0 <= settings.drain_seconds <= DRAIN_SECONDS_MAX:
-        wrong.append(f"SOKO_DRAIN_SECONDS: must be 0 to {DRAIN_SECONDS_MAX}")
-    if settings.traces_url and not settings.traces_url.startswith(("http://", "https://")):
-        wrong.append("SOKO_TRACES_URL: must be an http:// or https:// address")
+    wrong += _unusable_serving(settings)
     wrong += _unusable_storage(settings)
     wrong += _unusable_redis(settings)
     wrong += _unusable_mpesa(settings)
@@ -336,6 +333,21 @@ def _unusable(settings: Settings) -> list[str]:
             policy.parse(settings.policy_defaults[policy.name])
         except PolicyValueRefused as error:
             wrong.append(f"{env}: {error}")
+    return wrong
+
+
+def _unusable_serving(settings: Settings) -> list[str]:
+    wrong: list[str] = []
+    if settings.replica_lag_max_s < 1:
+        wrong.append("SOKO_REPLICA_LAG_MAX: must be 1 or more")
+    if not 1 <= settings.api_processes <= PROCESSES_MAX:
+        wrong.append(f"SOKO_API_PROCESSES: must be 1 to {PROCESSES_MAX}")
+    if settings.api_processes > 1 and settings.realtime == "memory":
+        wrong.append("SOKO_REALTIME: memory wakes sockets in one process only, and SOKO_API_PROCESSES names several")
+    if not 0 <= settings.drain_seconds <= DRAIN_SECONDS_MAX:
+        wrong.append(f"SOKO_DRAIN_SECONDS: must be 0 to {DRAIN_SECONDS_MAX}")
+    if settings.traces_url and not settings.traces_url.startswith(("http://", "https://")):
+        wrong.append("SOKO_TRACES_URL: must be an http:// or https:// address")
     return wrong
 
 
