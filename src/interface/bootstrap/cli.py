@@ -62,8 +62,8 @@ def api(
     processes: Annotated[
         int | None, typer.Option(min=1, max=PROCESSES_MAX, help="Processes on the one port [SOKO_API_PROCESSES]")
     ] = None,
-    inherited: Annotated[str, typer.Option(hidden=True)] = "",
-    announce: Annotated[bool, typer.Option("--announce", hidden=True)] = False,
+    inherited: Annotated[str, typer.Option(hidden=True, help="As one of several processes: on these sockets")] = "",
+    announce: Annotated[bool, typer.Option("--announce", hidden=True, help="Of these, say that we serve")] = False,
 ) -> None:
     """Answer requests; the worker and the scheduler run elsewhere. SIGHUP replaces the processes one by one."""
     if processes is not None:
