@@ -174,10 +174,11 @@ def _of_storage(settings: Settings) -> list[Check]:
 
     async def bucket() -> str:
         from interface.bootstrap.core.files_storage import open_storage
+        from interface.bootstrap.runtime import with_secret
 
         key = f"doctor/probe-{os.getpid()}"
         async with AsyncExitStack() as resources:
-            storage = (await open_storage(settings, resources)).storage
+            storage = (await open_storage(with_secret(settings), resources)).storage
             await storage.put(key, _probe(), size_max=len(PROBE))
             try:
                 found = b"".join([chunk async for chunk in storage.open(key)])

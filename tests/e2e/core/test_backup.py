@@ -14,7 +14,7 @@ from infrastructure.local.disk_storage import DiskObjectStorage
 from infrastructure.local.postgres import EmbeddedPostgres
 from infrastructure.postgres.migrations import Migrations, revision_of
 from interface.bootstrap.core.backup import Manifest, back_up, restore
-from interface.bootstrap.core.operator_backup import restore_for_operator
+from interface.bootstrap.core.operator_backup import back_up_for_operator, restore_for_operator
 from interface.bootstrap.runtime import MIGRATIONS
 from interface.bootstrap.settings import Settings
 from tests.e2e.assignments.stage import DOCX, set_stage
@@ -181,7 +181,13 @@ async def test_only_an_empty_and_unused_database_is_filled_unless_told_otherwise
     names = "SELECT username FROM accounts ORDER BY 1"
     async with open_market(old.url, old.folder) as market:
         await market.register("student_s", "student")
-    await keep(old, path)
+    without_secret = replace(settings_of(old), environment="development", secret_key="")
+    for name in ("soko-20200101T000000Z.backup", "soko-20200102T000000Z.backup", "another.backup"):
+        (tmp_path / name).touch()
+    told = await back_up_for_operator(without_secret, old.url, tmp_path, nothing, keep=2, with_files=True)
+    assert [one.name for one in told.removed] == ["soko-20200101T000000Z.backup"]
+    assert (told.path.parent, told.is_encrypted) == (tmp_path, True)
+    told.path.rename(path)
     postgres_server.drop_database(new.name)
     postgres_server.create_database(new.name, template=migrated_template)
     await bring_back(new, path)

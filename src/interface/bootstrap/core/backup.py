@@ -204,7 +204,7 @@ async def restore(
         manifest=manifest,
         payouts_handed_over=handed_over,
         files_missing=missing,
-        is_other_key=bool(settings.secret_key) and manifest.secret_key_mark != _mark(settings.secret_key),
+        is_other_key=manifest.secret_key_mark not in {_mark(settings.secret_key), _mark(settings.previous_secret_key)},
     )
 
 

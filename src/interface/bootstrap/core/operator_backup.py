@@ -27,6 +27,9 @@ async def back_up_for_operator(
     settings: Settings, url: str, target: Path, progress: Progress, *, keep: int | None, with_files: bool
 ) -> BackupTold:
     """Write a backup; see `back_up`. Files in a bucket stay there: it is for the bucket to keep them."""
+    from interface.bootstrap.runtime import with_secret
+
+    settings = await asyncio.to_thread(with_secret, settings)
     path = target_in(target, SystemClock().now())
     try:
         async with opened_storage(settings) as (storage, is_ours):

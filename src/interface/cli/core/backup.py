@@ -118,7 +118,11 @@ def _tell_restored(told: RestoreTold) -> None:
     if told.files_missing:
         typer.echo(f"{told.files_missing} files are missing from the storage.", err=True)
     if told.is_other_key:
-        typer.echo("SECRET_KEY is another one than at the backup: everybody signs in again, links in mails are void.")
+        typer.echo(
+            "SECRET_KEY is another one than at the backup (in development: the file secret_key of the data folder):"
+            " set that one, at least as SOKO_PREVIOUS_SECRET_KEY, or second factors cannot be read.",
+            err=True,
+        )
     since = f"{told.backup.taken_at:%Y-%m-%d %H:%M:%S} UTC"
     steps = [
         "start the server: payments under way are asked about within minutes (the job payments.reconcile), and",
