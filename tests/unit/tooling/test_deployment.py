@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from interface.bootstrap.settings import Settings
+from interface.bootstrap.settings import Settings, read_settings
 
 ROOT = Path(__file__).parents[3]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -32,7 +32,7 @@ def commands() -> list[str]:
     started = [service["command"] for service in OURS.values()]
     started.append(re.findall(r'"([^"]+)"', DOCKERFILE.splitlines()[-1]))
     assert all(program == "soko" for program, *_ in started)
-    return sorted({command for _, command in started})
+    return sorted({command for _, command, *_ in started})
 
 
 def test_what_the_image_copies_exists_and_is_let_through_to_the_build() -> None:
@@ -74,19 +74,43 @@ def test_every_service_and_volume_that_is_named_exists() -> None:
         named = {volume.partition(":")[0] for volume in service.get("volumes", [])}
         assert named <= set(COMPOSE["volumes"]), name
     for service in OURS.values():
-        assert urlsplit(service["environment"]["DATABASE_URL"].split("@")[-1]).path.split("/")[0] in SERVICES
-        assert service["environment"]["EMAIL_HOST"] in SERVICES
+        given = service["environment"]
+        assert urlsplit(given["DATABASE_URL"].split("@")[-1]).path.split("/")[0] in SERVICES
+        assert given["EMAIL_HOST"] in SERVICES
+        assert urlsplit(given["REDIS_URL"]).hostname in SERVICES
+        assert urlsplit(given["AWS_S3_ENDPOINT_URL"]).hostname in SERVICES
 
 
-def test_one_process_per_job_stands_on_postgresql_18() -> None:
-    assert sorted(SERVICES) == ["api", "mail", "migrate", "postgres", "scheduler", "worker"]
-    assert SERVICES["postgres"]["image"] == "postgres:18"
-    assert {name for name, service in SERVICES.items() if service["image"] not in {"soko", "postgres:18"}} == set()
+def test_what_is_set_fits_together() -> None:
+    for name, service in OURS.items():
+        given = {key: re.sub(r"\$\{[^}]*\}", "x" * 32, value) for key, value in service["environment"].items()}
+        given |= {"SOKO_ENVIRONMENT": "development", "SOKO_PUBLIC_URL": "", "SOKO_S3_PUBLIC_URL": ""}
+        settings = read_settings(given)
+        assert (settings.broker, settings.realtime, settings.storage) == ("redis", "redis", "s3"), name
+
+
+def test_two_of_everything_stand_on_a_database_a_queue_and_a_store() -> None:
+    ours, theirs = sorted(OURS), {name: service["image"] for name, service in SERVICES.items() if name not in OURS}
+
+    assert ours == ["api", "mail", "migrate", "scheduler", "worker"]
+    store = "chrislusf/seaweedfs:4.48"
+    assert theirs == {"bucket": store, "postgres": "postgres:18", "redis": "valkey/valkey:9", "s3": store}
+    assert SERVICES["api"]["command"] == ["soko", "api", "--processes", "2"]
+    assert [SERVICES[name]["deploy"] for name in ("worker", "scheduler")] == [{"replicas": 2}] * 2
+
+
+def test_whoever_serves_a_page_is_watched_and_gets_the_time_to_stop() -> None:
+    for name in ("worker", "scheduler"):
+        assert (
+            f":{SERVICES[name]['environment']['SOKO_WORKER_PORT']}/health/live"
+            in SERVICES[name]["healthcheck"]["test"][-1]
+        )
+    assert {service["stop_grace_period"] for service in OURS.values()} == {"35s"}
 
 
 def test_no_secret_has_a_default() -> None:
     text = (ROOT / "compose.yaml").read_text()
 
-    for secret in ("SECRET_KEY", "POSTGRES_PASSWORD"):
+    for secret in ("SECRET_KEY", "POSTGRES_PASSWORD", "AWS_SECRET_ACCESS_KEY"):
         assert re.findall(rf"\$\{{{secret}[^?}}]*[-=][^}}]*\}}", text) == []
         assert f"${{{secret}:?" in text
