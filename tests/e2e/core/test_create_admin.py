@@ -1,4 +1,4 @@
-"""`soko create-admin`, as an operator runs it."""
+"""`soko create-admin` and `soko reset-second-factor`, as an operator runs them."""
 
 import subprocess
 import sys
@@ -12,6 +12,10 @@ ROOT = Path(__file__).parents[3]
 
 def create_admin(database_url: str, data_dir: Path, username: str) -> subprocess.CompletedProcess[str]:
     arguments = ["create-admin", "--username", username, "--email", f"{username}@example.test", "--password-stdin"]
+    return soko(database_url, data_dir, *arguments)
+
+
+def soko(database_url: str, data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "interface.bootstrap.cli", *arguments],
         input="Tall-trees-7\n",
@@ -28,7 +32,7 @@ def create_admin(database_url: str, data_dir: Path, username: str) -> subprocess
     )
 
 
-async def test_the_command_prints_the_id_and_exits_2_when_the_name_is_taken(
+async def test_an_administrator_is_made_once_and_his_lost_second_factor_is_reset_once(
     database_url: str, database_dsn: str, tmp_path: Path
 ) -> None:
     first = create_admin(database_url, tmp_path, "boss")
@@ -42,5 +46,17 @@ async def test_the_command_prints_the_id_and_exits_2_when_the_name_is_taken(
         assert [(row["id"], row["roles"]) for row in rows] == [(account_id, ["admin"])]
         labels = await connection.fetch("SELECT actor_label FROM audit_entries WHERE action = 'register'")
         assert [row["actor_label"] for row in labels] == ["cli"]
+        await connection.execute(
+            "INSERT INTO second_factors"
+            " (account_id, sealed_secret, begun_at, confirmed_at, last_step, recovery_digests)"
+            " VALUES ($1, 'sealed', now(), now(), 1, '{}')",
+            account_id,
+        )
+        reset = soko(database_url, tmp_path, "reset-second-factor", "boss", "--reason", "came with an identity card")
+        assert (reset.returncode, reset.stdout.strip().splitlines()[-1]) == (0, str(account_id)), reset.stderr
+        entries = await connection.fetch(
+            "SELECT actor_label, target, reason FROM audit_entries WHERE action = 'second_factor_reset'"
+        )
+        assert [tuple(entry) for entry in entries] == [("cli", f"account:{account_id}", "came with an identity card")]
     finally:
         await connection.close()
