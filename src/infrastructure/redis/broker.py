@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
-from taskiq import AckableMessage
+from taskiq import AckableMessage, BrokerMessage
 from taskiq.exceptions import SendTaskError
 from taskiq.receiver import Receiver
 from taskiq_redis import RedisStreamBroker
@@ -70,14 +70,14 @@ class StreamBroker(RedisStreamBroker):
             timeout=ANSWER_WITHIN_S,  # for a free connection
             **line_settings(ANSWER_WITHIN_S),
         )
+        self.redis = Redis(connection_pool=self.connection_pool)  # making one takes longer than a question
         self._reclaimed_at = float("-inf")
         self._held: set[Any] = set()
         self._outage = _Outage()
 
-    @property
-    def redis(self) -> Redis:
-        """A client on this broker's connections."""
-        return Redis(connection_pool=self.connection_pool)
+    async def kick(self, message: BrokerMessage) -> None:
+        """Put one id into the stream. Raises one of `AWAY`."""
+        await self.redis.xadd(STREAM, {"data": message.message})
 
     async def listen(self) -> AsyncGenerator[AckableMessage, None]:
         """Yield ids one at a time, for ever; while Redis is away, wait longer and longer."""
