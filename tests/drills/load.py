@@ -60,11 +60,20 @@ class Waiting:
 class Load:
     """The people of one drill."""
 
-    def __init__(self, installation: Installation, seed: int, *, people: int = 6, pause_s: float = 0.05) -> None:
+    def __init__(
+        self,
+        installation: Installation,
+        seed: int,
+        *,
+        people: int = 6,
+        pause_s: float = 0.05,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self.journal = Journal()
         self.installation = installation
         self.people = people
         self.pause_s = pause_s
+        self.patience_s = patience_s
         self._chance = random.Random(seed)
         self._waiting = Waiting()
         self._phones = count(self._chance.randrange(100_000))
@@ -184,12 +193,12 @@ class Load:
         return reply, body
 
     async def do(
-        self, person: Person, kind: Kind, marker: str, path: str, *, within_s: float = PATIENCE_S, **content: Any
+        self, person: Person, kind: Kind, marker: str, path: str, *, within_s: float | None = None, **content: Any
     ) -> tuple[Entry, Json]:
         """Send a request that has an effect, under one key, until it is known what came of it."""
         entry = self.journal.begin(Entry(key=person.key(), kind=kind, owner=person.id, marker=marker))
         loop = asyncio.get_running_loop()
-        give_up_at, in_progress_since = loop.time() + within_s, None
+        give_up_at, in_progress_since = loop.time() + (self.patience_s if within_s is None else within_s), None
         while True:
             entry.tries += 1
             reply, body = await self.ask(person, "POST", path, headers={"idempotency-key": entry.key}, **content)

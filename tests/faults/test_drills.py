@@ -13,10 +13,10 @@ SEED = 11
 
 async def test_clients_lose_nothing_while_processes_die_the_database_crashes_and_others_hang_up() -> None:
     async with installed() as installation:
-        load = Load(installation, SEED, people=2)
+        load = Load(installation, SEED, people=2, pause_s=0.2, patience_s=3)
         await load.assemble()
         for result in (
-            await kill(installation, load, SEED, kills=2),
+            await kill(installation, load, SEED, kills=1),
             await crash(installation, load, SEED, kills=1),
             await hang_up(installation, load, SEED, requests=200),
         ):

@@ -2,10 +2,12 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
+from application.core.kernel.receipts import StoredReply
 from application.core.kernel.request_context import RequestContext, current_request, enter_request
 from domain.core.kernel.errors import Unavailable
 from interface.http.edge.deadline import Deadline
@@ -82,12 +84,30 @@ async def test_a_timeout_of_the_application_s_own_is_its_own() -> None:
             await client.get("/")
 
 
+class ReceiptsAway(InMemoryReceipts):
+    """Receipts that cannot be closed some times."""
+
+    away = 0
+
+    async def close(self, receipt_id: UUID, reply: StoredReply | None, *, is_refusal: bool) -> None:
+        if self.away:
+            self.away -= 1
+            raise Unavailable
+        await super().close(receipt_id, reply, is_refusal=is_refusal)
+
+
 class Keyed:
     """The edge's handling of keys in front of what a test does, with receipts in memory."""
 
     def __init__(self, app: Any) -> None:
-        self.receipts = InMemoryReceipts(FixedClock(), SequentialIds())
-        keyed = Idempotency(app, receipts=self.receipts, authenticate=never, sealed=bytes)  # type: ignore[arg-type]
+        self.receipts = ReceiptsAway(FixedClock(), SequentialIds())
+        keyed = Idempotency(
+            app,
+            receipts=self.receipts,
+            authenticate=never,  # type: ignore[arg-type]  # nobody signs in here
+            sealed=bytes,
+            closed_again_after_s=(0.0, 0.0),
+        )
         self.client = client_of(Deadline(keyed, seconds=SHORT_S))
 
     async def post(self) -> tuple[int, str]:
@@ -132,3 +152,16 @@ async def test_what_was_done_before_the_database_went_away_is_not_answered_as_un
     keyed = Keyed(app)
     assert await keyed.post() == (503, "kernel.unavailable")
     assert await keyed.post() == (409, "kernel.reply_lost")
+
+
+async def test_a_key_is_free_soon_after_the_database_is_back() -> None:
+    async def app(_: Any, __: Any, send: Any) -> None:
+        await (send_refusal(send, Unavailable()) if keyed.receipts.away else answer(send))
+
+    keyed = Keyed(app)
+    keyed.receipts.away = 2
+    assert await keyed.post() == (503, "kernel.unavailable")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert keyed.receipts.away == 0
+    assert await keyed.post() == (200, "")

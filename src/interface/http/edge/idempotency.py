@@ -1,9 +1,10 @@
 """Requests that may arrive twice: an Idempotency-Key is carried out once and answered as often as it comes."""
 
 import asyncio
+import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from tempfile import SpooledTemporaryFile
 from types import MappingProxyType
@@ -32,6 +33,9 @@ REPLY_BYTES_MAX = 1024 * 1024
 SPOOL_BYTES = 1024 * 1024
 CHUNK_BYTES = 64 * 1024
 CLOSED_WITHIN_S = 0.5
+CLOSED_AGAIN_AFTER_S = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Waits between the tries to close a receipt while the database is away; together less than its lease."""
+
 UNAVAILABLE = 503
 DOUBTFUL: bytes = f'"code":"{Unavailable.code}"'.encode()
 KEPT_HEADERS = frozenset({b"content-type", b"location", b"retry-after", b"www-authenticate", b"allow"})
@@ -63,6 +67,7 @@ class Idempotency:
         receipts: Receipts,
         authenticate: Callable[[str], Caller],
         sealed: Callable[[bytes], bytes],
+        closed_again_after_s: Sequence[float] = CLOSED_AGAIN_AFTER_S,
     ) -> None:
         """`sealed` makes of a digest one that only this server can make: a body may hold a card or a password, and who
         reads the receipts could find it by trying all there are.
@@ -71,6 +76,7 @@ class Idempotency:
         self._sealed = sealed
         self._receipts = receipts
         self._authenticate = authenticate
+        self._closed_again_after_s = closed_again_after_s
         self._closings: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,17 +138,29 @@ class Idempotency:
 
     def _closing(self, receipt_id: UUID, reply: StoredReply | None, *, is_refusal: bool) -> "asyncio.Task[None]":
         """Begin to close a receipt; that goes on whatever becomes of the request."""
-        closing = asyncio.create_task(self._close(receipt_id, reply, is_refusal=is_refusal))
-        self._closings.add(closing)
-        closing.add_done_callback(self._closings.discard)
-        return closing
+        return self._beside(self._close(receipt_id, reply, is_refusal=is_refusal))
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(work)
+        self._closings.add(task)
+        task.add_done_callback(self._closings.discard)
+        return task
 
     async def _close(self, receipt_id: UUID, reply: StoredReply | None, *, is_refusal: bool) -> None:
         try:
             await self._receipts.close(receipt_id, reply, is_refusal=is_refusal)
         except Unavailable as error:
-            # the effect, if any, is marked in its own transaction; repeats are told so once the lease is over
+            # the effect, if any, is marked in its own transaction; repeats are told so once the lease is over at latest
             _log.warning("receipt_not_closed", exc_info=error)
+            self._beside(self._close_again(receipt_id, reply, is_refusal=is_refusal))
+
+    async def _close_again(self, receipt_id: UUID, reply: StoredReply | None, *, is_refusal: bool) -> None:
+        """Close a receipt once the database is back, so that repeats need not wait for the end of its lease."""
+        for wait_s in self._closed_again_after_s:
+            await asyncio.sleep(wait_s)
+            with contextlib.suppress(Unavailable):
+                await self._receipts.close(receipt_id, reply, is_refusal=is_refusal)
+                return
 
 
 class _Reply:
