@@ -36,6 +36,7 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--crowd", type=int, default=256, help="connections of the last round (default: 256)")
     parser.add_argument("--generator", choices=("auto", "wrk", "k6"), default="auto")
+    parser.add_argument("--shrink", type=int, default=1, help="so many times fewer rows (default: 1)")
     parser.add_argument("--smoke", action="store_true", help="few rows, one short round: to see that it works")
     parser.add_argument(
         "--results", type=Path, default=RESULTS, help="folder for latest.json, latest.md and latest.svg"
@@ -54,7 +55,7 @@ def main() -> int:
     if unknown := set(wanted) - set(keys):
         parser.error(f"no such flow: {', '.join(sorted(unknown))}")
     plan = Plan(
-        scale=Scale().divided_by(SMOKE_DIVISOR) if chosen.smoke else Scale(),
+        scale=Scale().divided_by(SMOKE_DIVISOR if chosen.smoke else chosen.shrink),
         flows=wanted,
         rounds=1 if chosen.smoke else chosen.rounds,
         round_s=1 if chosen.smoke else chosen.seconds,
