@@ -1,5 +1,6 @@
 """Which checks `soko doctor` makes of a server with these settings. Each area adds its own to `checks_of`."""
 
+import importlib
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
@@ -54,6 +55,7 @@ def checks_of(
         *_of_settings(settings, environment, has_wrong=has_wrong),
         *_of_machine(settings),
         *_of_database(settings, url, no_database),
+        *_of_redis(settings),
         *_of_storage(settings),
         *_of_mail(settings),
         *_of_payments(settings),
@@ -165,6 +167,31 @@ def _skipped(name: str, reason: str) -> list[Check]:
     return [Check(name, look, "")]
 
 
+# --- redis
+
+
+def _of_redis(settings: Settings) -> list[Check]:
+    if not settings.redis_url:
+        return _skipped("redis", "REDIS_URL is empty: PostgreSQL carries everything")
+
+    from interface.bootstrap.core.redis import redis_checks
+
+    resources = AsyncExitStack()
+    (check,) = redis_checks(settings, resources)
+
+    async def redis() -> str:
+        async with resources:
+            try:
+                return await check.check()
+            except Exception as error:
+                raise Doubt(
+                    f"it cannot be used: {str(error) or type(error).__name__}",
+                    "start it, make room in it, or correct REDIS_URL; meanwhile PostgreSQL does its work",
+                ) from error
+
+    return [Check("redis", redis, "correct REDIS_URL")]
+
+
 # --- files
 
 
@@ -172,10 +199,12 @@ def _of_storage(settings: Settings) -> list[Check]:
     if settings.storage == "disk":
         return _skipped("bucket", "files are kept in the data folder")
 
-    async def bucket() -> str:
-        from interface.bootstrap.core.files_storage import open_storage
-        from interface.bootstrap.runtime import with_secret
+    from interface.bootstrap.core.files_storage import open_storage
+    from interface.bootstrap.runtime import with_secret
 
+    importlib.import_module("infrastructure.s3.storage")  # now: it takes longer than many an answer
+
+    async def bucket() -> str:
         key = f"doctor/probe-{os.getpid()}"
         async with AsyncExitStack() as resources:
             storage = (await open_storage(with_secret(settings), resources)).storage

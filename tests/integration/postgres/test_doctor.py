@@ -65,6 +65,7 @@ async def test_nothing_that_answers_wrongly_stops_the_rest_or_has_its_key_told(t
             STRIPE_WEBHOOK_SECRET="whsec_of_a_test_server",
             STRIPE_BASE_URL=f"http://127.0.0.1:{port}",
             LIPANA_BASE_URL=f"http://127.0.0.1:{closed}",
+            REDIS_URL=f"redis://:the-password@127.0.0.1:{closed}/0",
             ALLOWED_HOSTS="other.example",
             CORS_ALLOWED_ORIGINS="https://front.example/app",
             SOKO_PUBLIC_URL="https://soko.invalid",
@@ -75,6 +76,7 @@ async def test_nothing_that_answers_wrongly_stops_the_rest_or_has_its_key_told(t
     assert found["stripe"] == Finding(
         "stripe", Verdict.FAILED, "127.0.0.1 does not accept the keys (401)", "correct STRIPE_SECRET_KEY"
     )
+    assert found["redis"].verdict is Verdict.WARNING
     assert found["names of settings"].advice == "do you mean SOKO_DATABASE_POOL?"
     assert "the-password" not in repr(found)
 
