@@ -22,7 +22,7 @@ from tests.drills.provider import API_KEY, CONTROL_KEY, WEBHOOK_SECRET
 from tests.drills.proxy import Proxy
 from tests.faults.processes import ROOT, free_port
 
-READY_WITHIN_S: Final = 60.0
+READY_WITHIN_S: Final = 120.0
 LOOK_EVERY_S: Final = 0.05
 DATABASE: Final = "soko"
 ADMIN: Final = "drill-admin"
