@@ -117,10 +117,11 @@ class Subjects:
         """Return the first and how many there are for this turn: an equal share of what the turns before left."""
         return (self._next, self._left // self._turns) if self._is_used else (1, 0)
 
-    def use(self, done: int) -> None:
-        """Go on after what was used, which requests sent in order are."""
+    def use(self, sent: int) -> None:
+        """Go on after so many requests, which were sent in order, whether they were carried out or cut off."""
         if self._is_used:
-            self._next, self._left, self._turns = self._next + done, self._left - done, max(self._turns - 1, 1)
+            used = min(sent, self._left // self._turns)
+            self._next, self._left, self._turns = self._next + used, self._left - used, max(self._turns - 1, 1)
 
 
 class Bench:
@@ -209,8 +210,8 @@ class Bench:
             raise WrongAnswer(f"{flow.key} {server.name}: {load.failures} failures\n{server.log_tail()}")
         rows = await self._settled_rows(flow, server)
         added = {effect: rows[effect] - rows_before[effect] for effect in flow.effects}
-        done = self._check_rows(flow, server, load, added, connections or self.plan.connections)
-        subjects.use(done)
+        self._check_rows(flow, server, load, added, connections or self.plan.connections)
+        subjects.use(load.requests + (connections or self.plan.connections))
         cost = None
         if load.requests and used.cpu_s is not None and used_before.cpu_s is not None:
             cost = (used.cpu_s - used_before.cpu_s) / load.requests * 1000
@@ -235,15 +236,16 @@ class Bench:
                 if is_idle and seen == last:
                     return seen
 
-    def _check_rows(self, flow: Flow, server: Contender, load: Load, added: Mapping[str, int], connections: int) -> int:
-        """Compare rows with replies, and return how many requests were carried out, with those cut off at the end."""
+    def _check_rows(
+        self, flow: Flow, server: Contender, load: Load, added: Mapping[str, int], connections: int
+    ) -> None:
+        """Compare rows with replies. Requests that were cut off at the end may have been carried out."""
         if not flow.effects:
-            return load.requests
+            return
         done = next(iter(added.values())) // next(iter(flow.effects.values()))
         expected = {table: done * each for table, each in flow.effects.items()}
         if not load.requests <= done <= load.requests + connections or added != expected:
             raise WrongAnswer(f"{flow.key} {server.name}: {load.requests} replies, but these rows: {added}")
-        return done
 
     async def _compare_replies(self, flow: Flow, servers: Sequence[Contender]) -> None:
         """See that all answer the same requests with the same status and form of JSON. Raises WrongAnswer."""

@@ -96,6 +96,8 @@ def test_no_subject_is_offered_twice_and_what_is_left_over_goes_to_the_turns_aft
     assert subjects.offered() == (11 + COMPARED_MAX, 30)
     subjects.use(30)
     assert subjects.offered() == (41 + COMPARED_MAX, 30)
+    subjects.use(46)  # with requests that were cut off: there were no more than 30
+    assert subjects.offered() == (71 + COMPARED_MAX, 30)
 
 
 def grown(p50: float, *, p99: float = 0) -> dict[str, float]:
