@@ -33,6 +33,9 @@ CONNECT_TIMEOUT_S = 5.0
 GRACE_S = 1.0
 """What is under way when a request is given up may take this much longer; then its connection is closed."""
 
+STATEMENTS_KEPT = 512
+"""Prepared statements that a connection keeps; 0 for a pooler that gives each transaction another connection."""
+
 POOL_WAIT_S = 2.0
 """A request waits this long for a free connection before it is refused with 503."""
 
@@ -128,7 +131,13 @@ class Database:
     """
 
     def __init__(
-        self, url: str, *, pool_size: int = 10, role: str | None = RUNTIME_ROLE, application: str = "soko"
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        role: str | None = RUNTIME_ROLE,
+        application: str = "soko",
+        statements_kept: int = STATEMENTS_KEPT,
     ) -> None:
         settings = {
             "application_name": application,
@@ -151,7 +160,7 @@ class Database:
             connect_args={
                 "dsn": self._dsn,
                 "server_settings": settings,
-                "statement_cache_size": 512,
+                "statement_cache_size": statements_kept,
                 "timeout": CONNECT_TIMEOUT_S,
             },
         )

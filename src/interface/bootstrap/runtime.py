@@ -93,6 +93,9 @@ from interface.http.watch import WatchPage
 ROOT = Path(__file__).resolve().parents[3]
 MIGRATIONS = ROOT / "alembic"
 EMBEDDED_DATABASE = "soko"
+AT_ONCE_PER_CONNECTION = 8
+"""Requests worked on at once for each connection: those that wait are served before they are given up."""
+
 JOBS_AT_ONCE = 2
 SHARE_EVERY = timedelta(seconds=5)
 MAIL_EVERY = timedelta(seconds=1)
@@ -131,6 +134,7 @@ class Runtime:
             trusted_proxies=settings.trusted_proxies,
             allowed_hosts=settings.allowed_hosts,
             allowed_origins=settings.cors_allowed_origins,
+            at_once_max=AT_ONCE_PER_CONNECTION * settings.database_pool,
             metrics=self.metrics(self.board),
         )
 
@@ -269,7 +273,7 @@ async def open_runtime(settings: Settings, url: str) -> AsyncIterator[Runtime]:
     """Open everything outside and wire the server. Raises SettingsRefused, Unavailable."""
     settings = with_secret(settings)
     async with AsyncExitStack() as resources:
-        database = Database(url, pool_size=settings.database_pool)
+        database = Database(url, pool_size=settings.database_pool, statements_kept=settings.database_statements)
         resources.push_async_callback(database.close)
         lagging = _replica_of(settings, database, resources)
         subscriptions = SubscriptionList()
@@ -298,7 +302,8 @@ def _replica_of(settings: Settings, database: Database, resources: AsyncExitStac
     if not settings.database_replica_url:
         return None
     url = with_driver(settings.database_replica_url, setting="DATABASE_REPLICA_URL")
-    replica = Database(url, pool_size=settings.database_pool, application="soko lagging reads")
+    kept = settings.database_statements
+    replica = Database(url, pool_size=settings.database_pool, application="soko lagging reads", statements_kept=kept)
     resources.push_async_callback(replica.close)
     return LaggingReads(database, replica, lag_max_s=settings.replica_lag_max_s)
 

@@ -19,6 +19,7 @@ from domain.core.kernel.policies import Policy, PolicyValueRefused
 PORT_MAX = 65535
 DRAIN_SECONDS_MAX = 60
 PROCESSES_MAX = 64
+STATEMENTS_MAX = 10_000
 _S3_PREFIX = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/){0,4}")
 SECRET_CHARACTERS_MIN = 32
 SECRET_FILE_BYTES_MAX = 65536
@@ -70,6 +71,9 @@ class Settings:
     )
     database_url: str = setting("DATABASE_URL", "", "PostgreSQL; empty: the embedded one", secret=True)
     database_pool: int = setting("SOKO_DATABASE_POOL", 10, "Connections per process")
+    database_statements: int = setting(
+        "SOKO_DATABASE_STATEMENT_CACHE", 512, "Prepared statements kept per connection; 0 for PgBouncer by transaction"
+    )
     database_replica_url: str = setting(
         "DATABASE_REPLICA_URL", "", "Streaming replica, for lists that may lag; empty: none", secret=True
     )
@@ -338,6 +342,8 @@ def _unusable(settings: Settings) -> list[str]:
 
 def _unusable_serving(settings: Settings) -> list[str]:
     wrong: list[str] = []
+    if not 0 <= settings.database_statements <= STATEMENTS_MAX:
+        wrong.append(f"SOKO_DATABASE_STATEMENT_CACHE: must be 0 to {STATEMENTS_MAX}")
     if settings.replica_lag_max_s < 1:
         wrong.append("SOKO_REPLICA_LAG_MAX: must be 1 or more")
     if not 1 <= settings.api_processes <= PROCESSES_MAX:
