@@ -36,6 +36,7 @@ WHOLE_CORE = {("infrastructure", "postgres", "core", "unit_of_work")}
 """The one unit of work gathers every core module's repositories."""
 
 BELONGS_TO = {
+    "doctor": "operations",
     "earnings_holds": "ledger",
     "health": "operations",
     "job_runs": "operations",

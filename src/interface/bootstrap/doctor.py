@@ -43,7 +43,7 @@ async def examine(
     ]
     secrets = [getattr(settings, each.name) for each in fields(Settings) if each.metadata["secret"]]
     return findings + await diagnose(
-        checks_of(settings, environment, url, no_database, has_wrong=bool(wrong)), secrets=secrets
+        checks_of(settings, environment, url, no_database, has_wrong=bool(wrong)), hidden=secrets
     )
 
 

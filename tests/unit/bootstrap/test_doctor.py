@@ -42,7 +42,7 @@ LOOKS = (well, doubtful, wrong, broken, silent, not_asked)
 
 async def test_every_check_runs_within_its_time_and_no_secret_is_said() -> None:
     checks = [Check(look.__name__, look, "look again") for look in LOOKS]
-    found = await diagnose(checks, secrets=(SECRET, ""), seconds_max=0.05)
+    found = await diagnose(checks, hidden=(SECRET, ""), seconds_max=0.05)
     assert found == [
         Finding("well", Verdict.OK, "as it should be"),
         Finding("doubtful", Verdict.WARNING, "little room", "make room"),

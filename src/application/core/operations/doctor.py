@@ -1,6 +1,6 @@
 """Look at everything that a server needs, and say what to do about what is wrong.
 
-Every check runs, whatever the others find, for at most `CHECK_SECONDS_MAX`. What is said is cleared of secrets.
+Every check runs, whatever the others find, for at most `CHECK_SECONDS_MAX`. What is said is cleared of what is secret.
 """
 
 import asyncio
@@ -65,18 +65,16 @@ class Finding:
 
 
 async def diagnose(
-    checks: Sequence[Check], *, secrets: Sequence[str] = (), seconds_max: float = CHECK_SECONDS_MAX
+    checks: Sequence[Check], *, hidden: Sequence[str] = (), seconds_max: float = CHECK_SECONDS_MAX
 ) -> list[Finding]:
     """Run all checks at once and return what each found, in their order."""
     findings = await asyncio.gather(*(_run(one, seconds_max) for one in checks))
-    return [
-        Finding(one.name, one.verdict, cleared(one.found, secrets), cleared(one.advice, secrets)) for one in findings
-    ]
+    return [Finding(one.name, one.verdict, cleared(one.found, hidden), cleared(one.advice, hidden)) for one in findings]
 
 
-def cleared(text: str, secrets: Sequence[str]) -> str:
-    """Return a text without secrets, and without passwords in addresses."""
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+def cleared(text: str, hidden: Sequence[str]) -> str:
+    """Return a text without what is secret, and without passwords in addresses."""
+    for secret in sorted(filter(None, hidden), key=len, reverse=True):
         text = text.replace(secret, "***")
     return _PASSWORD_IN_URL.sub(r"\1***@", text)
 
