@@ -1,10 +1,12 @@
 """Files in a real bucket."""
 
 import asyncio
+import hashlib
 import tracemalloc
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -24,6 +26,22 @@ async def parts_left(clients: S3Clients, bucket: S3Bucket) -> int:
 async def endless() -> AsyncIterator[bytes]:
     while True:
         yield b"x" * 65_536
+
+
+class SwapsAfterCopying:
+    """A client in whose hands the source of a copy changes as soon as it was copied."""
+
+    def __init__(self, client: Any, content: bytes) -> None:
+        self._client = client
+        self._content = content
+
+    def __getattr__(self, operation: str) -> Any:
+        return getattr(self._client, operation)
+
+    async def copy_object(self, *, CopySource: dict[str, str], **arguments: Any) -> Any:  # noqa: N803 - S3's name
+        reply = await self._client.copy_object(CopySource=CopySource, **arguments)
+        await self._client.put_object(**CopySource, Body=self._content)
+        return reply
 
 
 class TestS3ObjectStorage(ObjectStorageContract):
@@ -100,6 +118,17 @@ class TestS3ObjectStorage(ObjectStorageContract):
         finally:
             tracemalloc.stop()
         assert peak < 4 * PART_BYTES
+
+    async def test_what_is_swapped_while_it_is_adopted_is_neither_described_nor_kept(
+        self, storage: S3ObjectStorage, shared_clients: S3Clients, bucket: S3Bucket
+    ) -> None:
+        await storage.put("pending/one", in_chunks(b"0123456789"), size_max=10)
+        swapping = S3ObjectStorage(SwapsAfterCopying(shared_clients.own, b"<script>x!"), bucket)
+        adopted = await swapping.adopt("pending/one", KEY, size_max=10)
+        assert await content_of(storage, "pending/one") == b"<script>x!"
+        assert await content_of(storage, KEY) == b"0123456789"
+        assert adopted.sha256 == hashlib.sha256(b"0123456789").digest()
+        assert adopted.content_type == "text/plain"
 
     async def test_the_check_answers_for_the_bucket_and_for_no_other(
         self, shared_clients: S3Clients, bucket: S3Bucket
