@@ -137,6 +137,7 @@ def soko(database_url: str, market: Market, folder: Path, *, pool_size: int = PO
         "LIPANA_API_KEY": "lip_sk_live_benchmark",
         "LIPANA_CALLBACK_SECRET": market.callback_secret,
         "EMAIL_HOST": "mail.example",
+        "SOKO_ADMIN_SECOND_FACTOR": "no",  # the load's tokens are made without signing in
     }
     return Contender("soko", [sys.executable, "-m", "interface.bootstrap.cli", "api"], environment, port)
 
