@@ -11,12 +11,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from infrastructure.queue.relay import BrokerAway
-from infrastructure.redis.broker import GROUP, STREAM, RedisDeliveryBroker
+from infrastructure.redis.broker import GROUP, STREAM, RedisDeliveryBroker, _Outage
 from interface.bootstrap.background import Background, Loop
 from tests.contract.core.realtime import until
 from tests.integration.redis.valkey import Valkey
 
-SOON = timedelta(milliseconds=400)
+SOON = timedelta(milliseconds=300)
 IDS = [UUID(int=number) for number in range(1, 100)]
 
 
@@ -33,6 +33,13 @@ class Delivered:
         self.begun += 1
         await self.gate.wait()
         self.ids.append(message_id)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look more often than in production, for the sake of time."""
+    for name, seconds in (("BLOCK_S", 0.2), ("ROOM_WITHIN_S", 0.2), ("WAIT_LONGEST_S", 0.4)):
+        monkeypatch.setattr(f"infrastructure.redis.broker.{name}", seconds)
 
 
 @pytest.fixture
@@ -146,7 +153,16 @@ async def test_a_wipe_while_workers_run_loses_what_waits_and_nothing_else(broker
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-async def test_workers_outlive_a_server_that_is_gone_for_a_while(end: str, brokers: Brokers, valkey: Valkey) -> None:
+async def test_workers_outlive_a_server_that_is_gone_for_a_while(
+    end: str, brokers: Brokers, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures, wait = list[BaseException](), _Outage.wait
+
+    async def note(outage: _Outage, error: BaseException) -> None:
+        failures.append(error)
+        await wait(outage, error)
+
+    monkeypatch.setattr(_Outage, "wait", note)
     delivered = Delivered()
     broker = brokers(delivered)
     with capture_logs() as lines:
@@ -154,13 +170,13 @@ async def test_workers_outlive_a_server_that_is_gone_for_a_while(end: str, broke
             await broker.send(IDS[0])
             await until("it is delivered", lambda: len(delivered.ids) == 1)
             getattr(valkey, end)()
-            busy_s = time.process_time()
             with pytest.raises(BrokerAway):
                 await broker.send(IDS[1])
             await broker.wait_for_room()
             assert broker.room == 0
+            failures.clear()
             await asyncio.sleep(0.5)  # for a loop that does not wait to show itself
-            assert time.process_time() - busy_s < 0.3
+            assert len(failures) < 10
             valkey.start()
             await until("it is back", lambda: any(line["event"] == "redis_back" for line in lines))
             await broker.send(IDS[2])

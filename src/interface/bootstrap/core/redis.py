@@ -24,7 +24,7 @@ def shared_counter(settings: Settings, counter: AttemptCounter, resources: Async
     try:
         redis = open_redis(settings.redis_url, within_s=ANSWER_WITHIN_S)
     except ValueError as error:
-        raise SettingsRefused(f"REDIS_URL: {error}") from error
+        raise SettingsRefused("REDIS_URL: is not an address") from error  # what the library says may quote the password
     resources.push_async_callback(redis.aclose)
     return RedisAttemptCounter(counter, redis)
 
