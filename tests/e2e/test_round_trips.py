@@ -66,7 +66,7 @@ BUDGET = {
     "top up": 10,
     "callback": 6,  # the event; begin, load, lock the wallet, write, commit
     "callback again": 1,
-    "log in": 9,  # the account; three counters; begin, load, write, commit; give the attempt back
+    "log in": 10,  # the account; three counters; begin, load, the second factor, write, commit; give the attempt back
     "refresh": 5,  # begin, the sign-in, the account, write, commit
 }
 
