@@ -1,4 +1,7 @@
-"""The changes, each in one transaction, with the rows locked that its rules read."""
+"""The changes, each in one transaction, with the rows locked that its rules read.
+
+What is sent as a statement of its own comes before the first object changes, so that the session is flushed once.
+"""
 
 import hashlib
 from datetime import datetime
@@ -141,14 +144,16 @@ async def take_callback(session: AsyncSession, body: bytes, said: CallbackData, 
         if attempt is None or attempt.status != "pending" or attempt.intent.amount != amount:
             raise CONFLICT
         intent = attempt.intent
-        intent.status, intent.closed_at, intent.served_at = "succeeded", now, now
-        attempt.status, attempt.receipt, attempt.finished_at = "succeeded", said.receipt, now
-        attempt.received, attempt.received_currency, attempt.next_check_at = amount, intent.currency, None
         await session.execute(
             update(GatewayEvent)
             .where(GatewayEvent.id == event_id)
             .values(look_at=None, result="processed", attempt_id=attempt.id)
+            .execution_options(synchronize_session=False)
         )
+        await _credit(session, intent.destination, intent.currency, amount, intent.payer_id, now)
+        intent.status, intent.closed_at, intent.served_at = "succeeded", now, now
+        attempt.status, attempt.receipt, attempt.finished_at = "succeeded", said.receipt, now
+        attempt.received, attempt.received_currency, attempt.next_check_at = amount, intent.currency, None
         session.add(
             Transfer(
                 id=uuid7(),
@@ -169,7 +174,6 @@ async def take_callback(session: AsyncSession, body: bytes, said: CallbackData, 
                 unsealed=Unsealed(),
             )
         )
-        await _credit(session, intent.destination, intent.currency, amount, intent.payer_id, now)
         event, trace_id = uuid7(), uuid7().hex
         payload = {
             "intent_id": intent.id,
@@ -251,8 +255,13 @@ async def approve_submission(
         net = task.budget - fee
 
         await session.execute(
-            update(Claim).where(Claim.id == task.claim_id).values(ended_at=now, end_reason="completed")
+            update(Claim)
+            .where(Claim.id == task.claim_id)
+            .values(ended_at=now, end_reason="completed")
+            .execution_options(synchronize_session=False)
         )
+        wallet = f"wallet:user:{writer_id}"
+        await _credit(session, wallet, task.currency, net, writer_id, now)
         task.status, task.stage, task.completed_by, task.updated_at = "COMPLETED", "ended", writer_id, now
         task.claim_id = task.claim_writer_id = task.claim_day = None
         task.claimed_at = task.claim_due_at = task.claim_expires_at = None
@@ -262,7 +271,6 @@ async def approve_submission(
         session.add(
             PointsEntry(account_id=writer_id, reason=f"task:{task.id}:approved", points=POINTS_APPROVED, created_at=now)
         )
-        wallet = f"wallet:user:{writer_id}"
         session.add(
             Transfer(
                 id=uuid7(),
@@ -281,7 +289,6 @@ async def approve_submission(
         )
         held[escrow].balance -= net + fee
         held[escrow].owner_id, held[escrow].changed_at = None, now
-        await _credit(session, wallet, task.currency, net, writer_id, now)
         release = Release(
             id=uuid7(),
             task_id=task.id,
