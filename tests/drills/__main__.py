@@ -23,7 +23,7 @@ DRILLS: Final = (
     Drill("F4", "the wires to the database and to the provider are faulty", network.run),
     Drill("F7", "clients hang up", hang_ups.run),
     Drill("R3", "API processes are restarted one after the other", rolling.run),
-    Drill("R4", "five times as many requests as can be served", overload.run),
+    Drill("R4", "fifteen times the clients that can be served", overload.run),
 )
 DRILL_S_MAX: Final = 600.0
 """A drill that takes longer hangs, which is a failure too."""

@@ -1,4 +1,4 @@
-"""R4: five times as many requests as can be served, and a pool with no free connection."""
+"""R4: fifteen times the clients that can be served at their pace, and a pool with no free connection."""
 
 import asyncio
 import contextlib
@@ -10,6 +10,7 @@ from typing import Final
 import asyncpg
 
 from infrastructure.lipana import callback
+from interface.http.edge.crowd import RETRY_AFTER_S
 from tests.drills.drill import Result
 from tests.drills.installation import Installation, installed, until
 from tests.drills.journal import percentile
@@ -22,7 +23,9 @@ OVER_S: Final = 20.0
 PEAK_CLIENTS: Final = 32
 """More at once serve no more in a second."""
 
-TIMES: Final = 5
+TIMES: Final = 15
+"""So many times the clients that reach the peak; five times those that one process works on at once."""
+
 GOODPUT_MIN: Final = 0.8
 REFUSED_WITHIN_S: Final = 0.1
 BASELINE_WITHIN_S: Final = 10.0
@@ -69,7 +72,7 @@ async def overrun(installation: Installation, load: Load, seed: int, size: float
     peak = await _crowd(port, requests, chance, PEAK_CLIENTS, PEAK_S * size)
     callbacks: list[int] = []
     calling = asyncio.create_task(_call_back(installation, callbacks))
-    over = await _crowd(port, requests, chance, PEAK_CLIENTS * TIMES * 3, OVER_S * size)
+    over = await _crowd(port, requests, chance, PEAK_CLIENTS * TIMES, OVER_S * size)
     calling.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await calling
@@ -89,7 +92,7 @@ async def overrun(installation: Installation, load: Load, seed: int, size: float
 
 
 async def _crowd(port: int, requests: list[bytes], chance: random.Random, clients: int, seconds: float) -> Seen:
-    """Have so many clients ask one thing after the other for a while; one who is refused asks again soon."""
+    """Have so many clients ask one thing after the other for a while; who is refused comes again as he was told."""
     seen, loop = Seen(), asyncio.get_running_loop()
     end = loop.time() + seconds
 
@@ -106,7 +109,7 @@ async def _crowd(port: int, requests: list[bytes], chance: random.Random, client
                 status = int(head[9:12])
                 seen.note(status, loop.time() - started_at, has_retry_after=b"retry-after: " in lowered)
                 if status != 200:
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(RETRY_AFTER_S * (0.5 + chance.random()))
         writer.close()
 
     await asyncio.gather(*(one(chance.choice(requests)) for _ in range(clients)))

@@ -13,7 +13,7 @@ from interface.http.caller import AUTHENTICATE, caller_from, maybe_caller_from
 from interface.http.direct import Direct, constant
 from interface.http.edge.bodies import BODY_BYTES_MAX, BodyGuard
 from interface.http.edge.cors import Cors
-from interface.http.edge.crowd import Crowd
+from interface.http.edge.crowd import AT_ONCE_MAX, Crowd
 from interface.http.edge.deadline import Deadline
 from interface.http.edge.documentation import ApiDocument, DocumentationController
 from interface.http.edge.idempotency import Idempotency
@@ -78,6 +78,7 @@ def create_edge(
     allowed_hosts: Iterable[str] = (),
     allowed_origins: Iterable[str] = (),
     metrics: MetricsPage | None = None,
+    at_once_max: int = AT_ONCE_MAX,
 ) -> App:
     """Return what is served: the application behind everything that holds for every request.
 
@@ -90,7 +91,7 @@ def create_edge(
         authenticate=server.authenticate,
         sealed=lambda digest: server.adapters.codes.digest("requests", digest.hex()),
     )
-    app = Crowd(Deadline(BodyGuard(app)))
+    app = Crowd(Deadline(BodyGuard(app)), at_once_max=at_once_max)
     app = Cors(app, allowed_origins=allowed_origins, allow_local=not is_production)
     return RequestEdge(
         app,

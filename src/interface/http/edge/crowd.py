@@ -8,7 +8,7 @@ from interface.http.edge.sending import send_refusal
 from interface.http.edge.wire_types import App, Message, Receive, Scope, Send
 
 AT_ONCE_MAX: Final = 256
-"""Requests that one process works on at once: those that wait for a connection, and a second's worth behind them."""
+"""Requests that one process works on at once, where nobody says how many connections it has."""
 
 RETRY_AFTER_S: Final = 1
 
