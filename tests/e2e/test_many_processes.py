@@ -26,7 +26,7 @@ DATABASE = "soko_many_processes"
 WITHIN_S = 60.0
 ENDED_WITHIN_S = 30.0
 PASSWORD = "Tall-trees-7"
-CLIENTS, SOCKETS, JOINERS = 8, 6, 8
+CLIENTS, SOCKETS, JOINERS = 4, 6, 8
 
 
 async def until(what: str, is_so: Callable[[], Awaitable[bool]]) -> None:
