@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 POOL_SIZE = 10
 """Connections of each server to PostgreSQL: soko's default."""
 PEERS_PYTHON = ROOT / ".tools/peers/bin/python"
-START_S_MAX = 60.0
+START_S_MAX = 180.0
+"""The first start after a clone also compiles all modules."""
 STOP_S_MAX = 20.0
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
