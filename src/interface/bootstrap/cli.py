@@ -221,13 +221,14 @@ def _check_backup(path: Path, progress: BackupProgress) -> BackupTold:
 
 
 def _restore(path: Path, progress: BackupProgress, *, replace: bool) -> RestoreTold:
-    from interface.bootstrap.core.operator_backup import restore_for_operator
-    from interface.bootstrap.runtime import database_of
-
     settings = _prepare()
     require_writable(settings.data_path)
-    with one_server_on(settings.data_path), database_of(settings) as url:
-        told: RestoreTold = _finish(restore_for_operator(settings, url, path, progress, replace=replace))
+    with one_server_on(settings.data_path):
+        from interface.bootstrap.core.operator_backup import restore_for_operator  # after what may refuse, as in _serve
+        from interface.bootstrap.runtime import database_of
+
+        with database_of(settings) as url:
+            told: RestoreTold = _finish(restore_for_operator(settings, url, path, progress, replace=replace))
     return told
 
 
