@@ -29,6 +29,7 @@ def logged(source: str) -> set[str]:
         and ast.unparse(call.func.value) == "_log"
         and call.args
         and isinstance(call.args[0], ast.Constant)
+        and isinstance(call.args[0].value, str)
     }
 
 

@@ -16,6 +16,7 @@ from infrastructure.postgres.core.identity import (
 )
 from infrastructure.postgres.core.job_runs import JOB_REFUSALS, PostgresJobRequests
 from infrastructure.postgres.core.ledger import LEDGER_REFUSALS, PostgresLedger
+from infrastructure.postgres.core.ledger_alarms import PostgresLedgerAlarms
 from infrastructure.postgres.core.notifications import PostgresMails, PostgresNotices, PostgresPreferences
 from infrastructure.postgres.core.notifications_reminders import PostgresSentReminders
 from infrastructure.postgres.core.outbox import PostgresDeadLetters
@@ -72,6 +73,11 @@ class PostgresCoreUnitOfWork(PostgresUnitOfWork):
     def ledger(self) -> PostgresLedger:
         """The books."""
         return PostgresLedger(self)
+
+    @cached_property
+    def ledger_alarms(self) -> PostgresLedgerAlarms:
+        """What was found broken."""
+        return PostgresLedgerAlarms(self)
 
     @cached_property
     def earnings_holds(self) -> PostgresEarningsHolds:
