@@ -4,6 +4,7 @@ from base64 import b32decode
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 import httpx
 from cryptography.hazmat.primitives.hashes import SHA1
@@ -126,6 +127,30 @@ async def test_a_person_turns_it_on_signs_in_withdraws_and_turns_it_off(market: 
     assert (await post(market, "/api/auth/login", login)).status_code == 200
     stored = str([await market.rows(f"SELECT * FROM {table}") for table in ("second_factors", "audit_entries")])
     assert not any(code in stored for code in (*here["recovery_codes"], *boss["recovery_codes"]))
+
+
+async def test_a_stale_proof_opens_no_way_around_a_fresh_one(market: Market) -> None:
+    writer, boss = await market.register("writer_one", "writer"), await market.register("boss", "admin")
+    signed_in = (await post(market, "/api/auth/login", {"username": "boss", "password": PASSWORD})).json()
+    _, there = await turn_on(market, signed_in["access"])
+    market.clock.advance(timedelta(minutes=11))
+    stolen, nothing = bearer(there["access"]), uuid4()
+    before = await market.rows("SELECT * FROM accounts ORDER BY id")
+    longer = {"value": "1440", "reason": "so that what was proved in the morning lasts the day"}
+    for method, path, body in (
+        ("PUT", "/api/admin/policies/identity.step_up_minutes", longer),
+        ("PATCH", f"/api/users/{writer.id}", {"email": "thief@example.com"}),
+        ("PUT", f"/api/auth/users/{writer.id}", {"email": "thief@example.com"}),
+        ("POST", f"/api/payments/{nothing}/refund", {"reason": "for myself"}),
+        ("POST", f"/api/admin/payments/cases/{nothing}/resolve", {"resolution": "refund", "note": "for myself"}),
+        ("POST", "/api/admin/ledger/fundings", {"amount": "1000.00", "currency": "KES", "reference": "none"}),
+    ):
+        refused = await market.http.request(method, path, json=body, headers=stolen)
+        assert (refused.status_code, refused.json()["code"]) == (403, "identity.step_up_required"), path
+    assert await market.rows("SELECT * FROM accounts ORDER BY id") == before
+    assert await market.rows("SELECT * FROM policies WHERE name = 'identity.step_up_minutes'") == []
+    own = await market.http.patch(f"/api/users/{boss.id}", json={"bio": "Runs this market."}, headers=stolen)
+    assert own.status_code == 200, own.text
 
 
 async def test_where_the_setting_asks_an_administrator_without_a_factor_is_no_administrator(database_url: str) -> None:

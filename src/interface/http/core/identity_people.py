@@ -21,7 +21,7 @@ from application.core.kernel.ports import Page
 from domain.core.identity.roles import read_role
 from domain.core.kernel.ids import AccountId
 from interface.http.aliases import operation_ids
-from interface.http.caller import is_admin, recently_proved, signed_in
+from interface.http.caller import is_admin, recently_proved, recently_proved_for_others, signed_in
 from interface.http.core.identity import REGISTRATION_REFUSALS
 from interface.http.core.identity_bodies import (
     AdminPatchBody,
@@ -233,6 +233,7 @@ class PeopleController(Controller):
             "kernel.phone_invalid",
         ),
         status_code=200,
+        guards=[recently_proved_for_others],
     )
     async def edit(
         self,

@@ -14,7 +14,7 @@ from application.core.identity.authenticate import Caller
 from application.core.ledger.fund_account import FundAccount, FundAccountCommand, Funding
 from application.core.ledger.proof import LedgerProof, ProveLedger
 from domain.core.kernel.money import Money
-from interface.http.caller import is_admin
+from interface.http.caller import is_admin, recently_proved
 from interface.http.wire import AmountInput, CurrencyCode, instant
 from interface.http.wired import Wired
 
@@ -90,6 +90,7 @@ class LedgerAdminController(Controller):
         refuses=("kernel.invalid_amount", "ledger.reference_conflict", "payments.currency_not_supported"),
         also={200: "This funding was recorded already."},
         status_code=HTTP_201_CREATED,
+        guards=[recently_proved],
     )
     async def fund(
         self,

@@ -17,7 +17,7 @@ from application.core.operations.list_policies import ListPolicies, PolicyView
 from application.core.operations.ports import PolicyRow
 from application.core.operations.replay_event import ReplayEvent
 from application.core.operations.run_job import RunJob
-from interface.http.caller import is_admin
+from interface.http.caller import is_admin, recently_proved
 from interface.http.wired import Wired
 
 PolicyValueInput = Annotated[str, Meta(min_length=1, max_length=2_000)] | int
@@ -187,6 +187,7 @@ class PolicyController(Controller):
         operation_id="changePolicy",
         refuses=("operations.policy_not_found", "operations.policy_start_refused", "operations.policy_value_refused"),
         status_code=HTTP_200_OK,
+        guards=[recently_proved],
     )
     async def change(
         self,

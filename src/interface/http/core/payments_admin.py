@@ -16,7 +16,7 @@ from application.core.payments.queries import CaseView, DailyFigures, PaymentQue
 from application.core.payments.resolve_case import ResolveCase, ResolveCaseCommand
 from application.core.payments.simulation import PaymentSimulator, Script, ScriptMatch, SimulatedOutcome
 from domain.core.payments.case import CaseKind, Resolution
-from interface.http.caller import is_admin
+from interface.http.caller import is_admin, recently_proved
 from interface.http.wire import ListBody, MoneyBody, list_body
 from interface.http.wired import Wired
 
@@ -98,6 +98,7 @@ class CaseController(Controller):
             "payments.resolution_not_possible",
         ),
         status_code=HTTP_200_OK,
+        guards=[recently_proved],
     )
     async def resolve(
         self,

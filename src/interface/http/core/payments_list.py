@@ -17,7 +17,7 @@ from application.core.payments.see_payment import SeePayment
 from domain.core.kernel.ids import IntentId
 from domain.core.kernel.money import Money
 from domain.core.payments.intent import PAYMENT_WORDS, IntentStatus, payment_word, stage_of
-from interface.http.caller import is_admin, signed_in
+from interface.http.caller import is_admin, recently_proved, signed_in
 from interface.http.wire import AmountInput, ListBody, list_body
 from interface.http.wired import Wired
 
@@ -147,6 +147,7 @@ class RefundController(Controller):
             "payments.refund_window_closed",
         ),
         status_code=HTTP_200_OK,
+        guards=[recently_proved],
     )
     async def refund(
         self,

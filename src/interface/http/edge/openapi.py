@@ -22,7 +22,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.routes import HTTPRoute
 
 from domain.core.kernel.errors import FAMILIES, DomainError
-from interface.http.caller import recently_proved, signed_in
+from interface.http.caller import recently_proved, recently_proved_for_others, signed_in
 from interface.http.edge.api_examples import Examples
 from interface.http.edge.api_texts import DESCRIPTION, DONE_BY_STATUS, TAGS
 from interface.http.errors import CODE_BY_STATUS, DETAIL_BY_STATUS, PROBLEM_JSON, sentence_of_kind, status_of_kind
@@ -285,7 +285,7 @@ def _complete(
         codes.add("identity.role_required")
     if any("admin" in getattr(guard, "roles", ()) for guard in guards):
         codes.add("identity.second_factor_required")
-    if recently_proved in guards:
+    if recently_proved in guards or recently_proved_for_others in guards:
         codes.update(("identity.second_factor_required", "identity.step_up_required"))
     parameters = operation.get("parameters", [])
     if parameters or "requestBody" in operation:
