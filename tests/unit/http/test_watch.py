@@ -1,5 +1,7 @@
 """What a worker shows of itself on its own port."""
 
+import asyncio
+
 import httpx
 
 from application.core.operations.figures import Figures
@@ -27,3 +29,28 @@ async def test_a_worker_shows_its_health_and_to_the_operator_its_figures() -> No
         shown = await client.get("/metrics", headers={"authorization": "Bearer t0ken"})
         assert 'soko_job_runs_total{job="ledger.prove",outcome="done"} 1.0' in shown.text
         assert (await client.get("/api/wallet")).status_code == 404
+
+
+async def test_any_number_who_ask_at_once_how_a_process_is_cost_one_look() -> None:
+    looked, may_go_on = 0, asyncio.Event()
+
+    class Database:
+        name = "database"
+        is_needed = True
+
+        async def check(self) -> str:
+            nonlocal looked
+            looked += 1
+            await may_go_on.wait()
+            return "answers"
+
+    read_health = ReadHealth(checks=[Database()])
+    asking = [asyncio.create_task(read_health()) for _ in range(50)]
+    await asyncio.sleep(0)
+    asking.pop(0).cancel()  # who began it has hung up: the others are told all the same
+    await asyncio.sleep(0)
+    may_go_on.set()
+    assert {one.detail for found in await asyncio.gather(*asking) for one in found} == {"answers"}
+    assert looked == 1
+    await read_health()
+    assert looked == 2

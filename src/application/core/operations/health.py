@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 CHECK_S_MAX = 2.5
@@ -55,13 +55,24 @@ class CheckResult:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ReadHealth:
     checks: Sequence[HealthCheck]
     elapsed: Callable[[], float] = time.monotonic
 
+    _look: "asyncio.Task[list[CheckResult]] | None" = field(default=None, init=False)
+
     async def __call__(self) -> list[CheckResult]:
-        """Return a result for each check, in their order."""
+        """Return a result for each check, in their order.
+
+        Everybody may ask, and is never refused. So who asks while somebody is looking is told what that one finds: any
+        number who ask at once cost the database one look.
+        """
+        if self._look is None or self._look.done():
+            self._look = asyncio.create_task(self._look_at_all())
+        return list(await asyncio.shield(self._look))
+
+    async def _look_at_all(self) -> list[CheckResult]:
         return list(await asyncio.gather(*(self._result(check) for check in self.checks)))
 
     async def _result(self, check: HealthCheck) -> CheckResult:
