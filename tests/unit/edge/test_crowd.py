@@ -112,3 +112,45 @@ async def test_who_is_slow_to_send_keeps_nobody_out(busy: Busy) -> None:
     sent.set()
     busy.let_go.set()
     await asyncio.gather(*slow, *begun)
+
+
+async def test_whoever_sends_the_end_of_many_bodies_at_once_gets_no_more_places_than_others(busy: Busy) -> None:
+    sent, replies = asyncio.Event(), list[int]()
+
+    async def hold() -> None:
+        async def receive() -> Any:
+            await sent.wait()
+            return {"type": "http.request", "body": b"{}"}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                replies.append(message["status"])
+
+        await busy.crowd({"type": "http", "path": "/api/wallet/topup"}, receive, send)
+
+    held = [asyncio.create_task(hold()) for _ in range(9)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    sent.set()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (busy.crowd.worked_on, replies) == (2, [503] * 7)
+    busy.let_go.set()
+    await asyncio.gather(*held)
+    assert replies == [503] * 7 + [200] * 2
+
+
+async def test_strangers_at_the_doors_of_providers_get_as_many_places_again_and_watchers_always_one(busy: Busy) -> None:
+    ordinary = await busy.begin(2)
+    told = [asyncio.create_task(busy.http.post("/api/payments/stripe/callback")) for _ in range(9)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert busy.crowd.worked_on == 4
+    watcher = asyncio.create_task(busy.http.get("/health/live"))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert busy.crowd.worked_on == 5
+    busy.let_go.set()
+    assert (await watcher).status_code == 200
+    assert sorted([reply.status_code for reply in await asyncio.gather(*told)]) == [200] * 2 + [503] * 7
+    await asyncio.gather(*ordinary)

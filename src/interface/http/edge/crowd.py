@@ -1,6 +1,7 @@
 """More requests than we can serve are refused at once, so that those we serve are served in time."""
 
 import re
+from math import inf
 from typing import Any, Final
 
 from domain.core.kernel.errors import Unavailable
@@ -12,8 +13,12 @@ AT_ONCE_MAX: Final = 256
 
 RETRY_AFTER_S: Final = 1
 
-ALWAYS: Final = re.compile(r"/(health/|metrics/?$|api/payments/(\w+/)?callback/?$|api/payments/daraja/)", re.ASCII)
-"""Who watches us, and the providers: they tell of money, and would tell it again to a server that is just as busy."""
+WATCHERS: Final = re.compile(r"/(health/|metrics/?$)", re.ASCII)
+"""Who asks how we are is let in always."""
+
+PROVIDERS: Final = re.compile(r"/api/payments/((\w+/)?callback/?$|daraja/)", re.ASCII)
+"""They tell of money, and would tell it again to a server that is just as busy. Strangers can send there as well, so
+there are as many places more, and not more than that."""
 
 
 class TooManyAtOnce(Unavailable):
@@ -23,7 +28,8 @@ class TooManyAtOnce(Unavailable):
 class Crowd:
     """Counts the requests that are worked on, and refuses what is too many.
 
-    A client who is slow to send or to read takes no place: nobody can keep others out by being slow.
+    A client who is slow to send or to read takes no place: nobody can keep others out by being slow. Nor does anybody
+    get in by it: whether there is a place is asked again when all of a slow request has come.
     """
 
     def __init__(self, app: App, *, at_once_max: int = AT_ONCE_MAX) -> None:
@@ -36,18 +42,26 @@ class Crowd:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if self.worked_on >= self._at_once_max and ALWAYS.match(scope["path"]) is None:
+        places = self._places(scope["path"])
+        if self.worked_on >= places:
             await send_refusal(send, TooManyAtOnce(retry_after_s=RETRY_AFTER_S))
             return
+        has_begun = False
 
         async def receive_aside() -> Any:
             self.worked_on -= 1
             try:
-                return await receive()
+                message = await receive()
             finally:
                 self.worked_on += 1
+            is_whole = message["type"] == "http.request" and not message.get("more_body")
+            if is_whole and not has_begun and self.worked_on > places:
+                raise TooManyAtOnce(retry_after_s=RETRY_AFTER_S)
+            return message
 
         async def send_aside(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
             self.worked_on -= 1
             try:
                 await send(message)
@@ -57,5 +71,12 @@ class Crowd:
         self.worked_on += 1
         try:
             await self._app(scope, receive_aside, send_aside)
+        except TooManyAtOnce as refusal:
+            await send_refusal(send, refusal)
         finally:
             self.worked_on -= 1
+
+    def _places(self, path: str) -> float:
+        if PROVIDERS.match(path):
+            return 2 * self._at_once_max
+        return inf if WATCHERS.match(path) else self._at_once_max
