@@ -195,7 +195,7 @@ class InMemoryCodes:
         found: OneTimeCode | None = self._codes.get(code_id)
         return found
 
-    async def newest(self, account_id: AccountId, purpose: CodePurpose, address: str) -> OneTimeCode | None:
+    async def newest(self, account_id: AccountId | None, purpose: CodePurpose, address: str) -> OneTimeCode | None:
         return max(self._of(account_id, purpose, address), key=lambda code: code.id, default=None)
 
     def add(self, code: OneTimeCode) -> None:
@@ -205,7 +205,7 @@ class InMemoryCodes:
                     former.expires_at = min(former.expires_at, code.created_at)
         self._codes[code.id] = code
 
-    def _of(self, account_id: AccountId, purpose: CodePurpose, address: str) -> list[OneTimeCode]:
+    def _of(self, account_id: AccountId | None, purpose: CodePurpose, address: str) -> list[OneTimeCode]:
         wanted = account_id, purpose, address
         return [code for code in self._codes.values() if (code.account_id, code.purpose, code.address) == wanted]
 

@@ -101,8 +101,8 @@ class CodeRepository(Protocol):
 
     async def get(self, code_id: UUID, *, lock: bool = True) -> OneTimeCode | None: ...
 
-    async def newest(self, account_id: AccountId, purpose: CodePurpose, address: str) -> OneTimeCode | None:
-        """Return the last code made for this, whatever became of it."""
+    async def newest(self, account_id: AccountId | None, purpose: CodePurpose, address: str) -> OneTimeCode | None:
+        """Return the last code made for this, whatever became of it; None is whoever asked for what nobody has."""
         ...
 
     def add(self, code: OneTimeCode) -> None: ...

@@ -84,8 +84,9 @@ class ConfirmReset:
         async with self.unit_of_work() as uow:
             account_id, address = await self._meant(uow, command, email)
             await uow.accounts.hold_address(ContactKind.EMAIL, address)
-            account = await uow.accounts.get(account_id)
-            if not await self._is_accepted(uow, account, address, command):
+            is_accepted = await self._is_accepted(uow, account_id, address, command)
+            account = await self._proven(uow, account_id, address) if is_accepted and account_id else None
+            if account is None:
                 await uow.commit()  # the try counts
                 raise CodeInvalid
             check_password(command.new_password, about=(account.username, address), field="new_password")
@@ -100,8 +101,8 @@ class ConfirmReset:
 
     async def _meant(
         self, uow: IdentityUnitOfWork, command: ConfirmResetCommand, email: str | None
-    ) -> tuple[AccountId, str]:
-        """Return whose password and which address a token or an address names. Raises CodeInvalid."""
+    ) -> tuple[AccountId | None, str]:
+        """Return whose password and which address a token or an address names. Raises CodeInvalid for a token."""
         if command.token:
             seen = await uow.codes.get(self.code_desk.named_by(command.token), lock=False)
             if seen is None or seen.account_id is None or seen.purpose is not CodePurpose.RESET:
@@ -109,22 +110,23 @@ class ConfirmReset:
             return seen.account_id, seen.address
         assert email is not None
         account = await uow.accounts.find_by_login(Login("email", email))
-        if account is None:
-            raise CodeInvalid
-        return account.id, email
+        return account.id if account else None, email
 
     async def _is_accepted(
-        self, uow: IdentityUnitOfWork, account: Account, address: str, command: ConfirmResetCommand
+        self, uow: IdentityUnitOfWork, account_id: AccountId | None, address: str, command: ConfirmResetCommand
     ) -> bool:
-        code = await uow.codes.newest(account.id, CodePurpose.RESET, address)
-        if code is None:
-            return False
-        accepted = code.attempt(
+        """Count the try; also one for an address that nobody has, so that time tells nothing."""
+        code = await uow.codes.newest(account_id, CodePurpose.RESET, address)
+        return code is not None and code.attempt(
             is_right=self._is_right(code, command), now=self.clock.now(), tries_max=self.policies.value(CODE_TRIES)
         )
+
+    async def _proven(self, uow: IdentityUnitOfWork, account_id: AccountId, address: str) -> Account | None:
+        """Return the account, if the address is still its own and proven by nobody else."""
+        account = await uow.accounts.get(account_id)
         has_address = any(one.kind is ContactKind.EMAIL and one.address == address for one in account.contacts)
         is_taken = await uow.accounts.is_verified_elsewhere(ContactKind.EMAIL, address, account.id)
-        return accepted and has_address and not is_taken
+        return account if has_address and not is_taken else None
 
     def _is_right(self, code: OneTimeCode, command: ConfirmResetCommand) -> bool:
         if command.token:

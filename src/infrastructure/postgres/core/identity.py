@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import ARRAY, BigInteger, bindparam, delete, func, insert, null, select, text, update
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, bindparam, delete, func, insert, null, select, text, update
 
 from application.core.identity.ports import Login, Ticket, TooManyAttempts
 from domain.core.identity.account import Account, Location, UserNotFound
@@ -130,17 +130,20 @@ _C = one_time_codes.c
 _CODE_COLUMNS = tuple(column.name for column in one_time_codes.columns)
 _CODE = Statement(select(one_time_codes).where(_C.id == bindparam("wanted")))
 _CODE_LOCKED = Statement(select(one_time_codes).where(_C.id == bindparam("wanted")).with_for_update())
-_NEWEST_CODE = Statement(
-    select(one_time_codes)
-    .where(
-        _C.account_id == bindparam("of_account"),
-        _C.purpose == bindparam("for_purpose"),
-        _C.address == bindparam("of_address"),
+
+
+def _newest_code(whose: ColumnElement[bool]) -> Statement:
+    return Statement(
+        select(one_time_codes)
+        .where(whose, _C.purpose == bindparam("for_purpose"), _C.address == bindparam("of_address"))
+        .order_by(_C.id.desc())
+        .limit(1)
+        .with_for_update()
     )
-    .order_by(_C.id.desc())
-    .limit(1)
-    .with_for_update()
-)
+
+
+_NEWEST_CODE = _newest_code(_C.account_id == bindparam("of_account"))
+_NEWEST_CODE_OF_NOBODY = _newest_code(_C.account_id.is_(None))
 _ADD_CODE = Statement(insert(one_time_codes).values({name: bindparam(name) for name in _CODE_COLUMNS}))
 _SAVE_CODE = Statement(
     update(one_time_codes)
@@ -375,10 +378,12 @@ class PostgresCodes:
         row = await (_CODE_LOCKED if lock else _CODE).fetch_row(self._unit.connection, wanted=code_id)
         return self._take(row, lock=lock)
 
-    async def newest(self, account_id: AccountId, purpose: CodePurpose, address: str) -> OneTimeCode | None:
-        row = await _NEWEST_CODE.fetch_row(
-            self._unit.connection, of_account=account_id, for_purpose=purpose.value, of_address=address
-        )
+    async def newest(self, account_id: AccountId | None, purpose: CodePurpose, address: str) -> OneTimeCode | None:
+        wanted = {"for_purpose": purpose.value, "of_address": address}
+        if account_id is None:
+            row = await _NEWEST_CODE_OF_NOBODY.fetch_row(self._unit.connection, **wanted)
+        else:
+            row = await _NEWEST_CODE.fetch_row(self._unit.connection, of_account=account_id, **wanted)
         return self._take(row, lock=True)
 
     def add(self, code: OneTimeCode) -> None:

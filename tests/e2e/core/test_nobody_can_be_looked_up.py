@@ -1,0 +1,94 @@
+"""Goal A2: whoever asks cannot tell from an answer, its bytes or its time whether somebody has an account."""
+
+import os
+import random
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from application.core.identity.security import PasswordHasher
+from tests.e2e.market import Market
+
+ASKED = 1000 if "SOKO_DRILL" in os.environ else 100
+CHANCE = 0.05 if "SOKO_DRILL" in os.environ else 0.13
+"""How far from one half the classifier may be: three standard deviations of a coin, for as many as are asked."""
+OF_THEIR_OWN = {"x-request-id", "traceparent", "date"}
+
+LOGIN, RESET, RESEND, CONFIRM = (
+    "/api/auth/login",
+    "/api/auth/password-reset",
+    "/api/users/verify/resend",
+    "/api/auth/password-reset-confirm",
+)
+
+
+def asked_of(name: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return each question that names an account, for somebody called `name`."""
+    email = f"{name}@example.test"
+    return [
+        (LOGIN, {"username": name, "password": "Wrong-trees-7"}),
+        (LOGIN, {"email": email, "password": "Wrong-trees-7"}),
+        (RESET, {"email": email}),
+        (RESEND, {"email": email}),
+        (CONFIRM, {"email": email, "code": "123456", "new_password": "Other-trees-8"}),
+    ]
+
+
+def seen(reply: httpx.Response) -> tuple[int, Mapping[str, str], object]:
+    body = reply.json() if reply.content else None
+    if isinstance(body, dict):
+        body.pop("trace_id", None)
+    headers = {name: value for name, value in reply.headers.items() if name not in OF_THEIR_OWN}
+    return reply.status_code, headers, body
+
+
+class Counted:
+    """Counts what hashing was asked of the hasher it stands before."""
+
+    def __init__(self, hasher: PasswordHasher) -> None:
+        self._hasher = hasher
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        self.asked.append(name)
+        return getattr(self._hasher, name)
+
+
+@pytest.mark.parametrize("number", range(5))
+async def test_known_and_unknown_people_get_the_same_answer(market: Market, number: int) -> None:
+    await market.register("amina")
+    path, of_known = asked_of("amina")[number]
+    _, of_unknown = asked_of("imani")[number]
+
+    known, unknown = await market.http.post(path, json=of_known), await market.http.post(path, json=of_unknown)
+
+    assert seen(known) == seen(unknown)
+    assert known.status_code in {200, 202, 401, 422}
+
+
+@pytest.mark.parametrize("number", range(5))
+async def test_known_and_unknown_people_take_the_same_time(market: Market, number: int) -> None:
+    names = [f"person{index:04}" for index in range(ASKED)]
+    for name in names:
+        await market.register(name)
+    strangers = [f"nobody{index:04}" for index in range(ASKED)]
+    order = [(name, True) for name in names] + [(name, False) for name in strangers]
+    random.Random(7).shuffle(order)
+
+    times: dict[bool, list[float]] = {True: [], False: []}
+    for name, is_known in order:
+        path, body = asked_of(name)[number]
+        began = time.perf_counter()
+        await market.http.post(path, json=body)
+        times[is_known].append(time.perf_counter() - began)
+
+    assert abs(area_under_curve(times[True], times[False]) - 0.5) <= CHANCE
+
+
+def area_under_curve(some: Sequence[float], others: Sequence[float]) -> float:
+    """Return how often one of `some` took longer than one of `others`: one half where time tells nothing."""
+    longer = sum((one > other) + 0.5 * (one == other) for one in some for other in others)
+    return longer / (len(some) * len(others))
