@@ -63,8 +63,11 @@ class RedisAttemptCounter:
         found = await self._ask(lambda: self._redis.get(_name(key)))
         if not found:
             return
-        reached, ends_at = (int(part) for part in found.split())
-        left_s = (datetime.fromtimestamp(ends_at, UTC) - now).total_seconds()
+        try:
+            reached, ends_at = (int(part) for part in found.split())
+            left_s = (datetime.fromtimestamp(ends_at, UTC) - now).total_seconds()
+        except (ValueError, OverflowError, OSError):  # not ours: the counter behind decides
+            return
         if limit <= reached and left_s > 0:
             raise TooManyAttempts(retry_after_s=max(1, int(left_s)))
 

@@ -109,3 +109,11 @@ async def test_redis_is_asked_again_once_it_is_back(behind: CountedCounter, redi
     before = behind.asked
     assert [await refused(counter) for _ in range(3)] == [True] * 3
     assert behind.asked == before + 1
+
+
+async def test_what_somebody_else_wrote_into_redis_is_no_refusal(behind: CountedCounter, redis: Redis) -> None:
+    counter = RedisAttemptCounter(behind, redis)
+    for number, strange in enumerate((b"never", b"1", b"1 2 3", b"0 " + b"9" * 30, b"\xff \xff"), 1):
+        await redis.set(b"soko:refused:amina", strange)
+        await counter.take(b"amina", limit=5, window=QUARTER, now=NOON)
+        assert behind.asked == number
