@@ -21,6 +21,7 @@ SKEW_MAX: Final = timedelta(seconds=30)
 """Tokens of another machine are believed for 60 s before their time; half of that is left for the other one."""
 PROOF_OLD: Final = timedelta(hours=3)
 CONNECT_ADVICE: Final = "set DATABASE_URL to a PostgreSQL that runs and lets this user in"
+REPLICA_ADVICE: Final = "set DATABASE_REPLICA_URL to a replica that runs, or leave it empty"
 SERVER_SETTINGS: Final = {"application_name": "soko doctor", "statement_timeout": "4000", "timezone": "UTC"}
 
 _HISTORY_RIGHTS: Final = """
@@ -178,7 +179,10 @@ class DatabaseQuestions:
             " AND started_at IS NOT NULL ORDER BY started_at DESC LIMIT 1"
         )
         if row is None:
-            raise Doubt("the books were never proven", "run `soko ledger verify`; the job ledger.prove does it hourly")
+            raise Doubt(
+                "the books were never proven",
+                "run `soko ledger verify`; the job ledger.prove does it every five minutes",
+            )
         if row["finished_at"] is None and row["failures"]:
             raise Trouble("the last proof of the books failed", "run `soko ledger verify`; it names what is wrong")
         if row["age"] is None or row["age"] > PROOF_OLD:
@@ -194,7 +198,7 @@ def replica_check(dsn: str, *, lag_max_s: float) -> Check:
     """Return the check of a streaming replica."""
 
     async def look() -> str:
-        async with connected(dsn) as connection:
+        async with connected(dsn, advice=REPLICA_ADVICE) as connection:
             recovering, lag_s = await connection.fetchrow(
                 "SELECT pg_is_in_recovery(),"
                 " extract(epoch FROM now() - coalesce(pg_last_xact_replay_timestamp(), now()))::float8"
@@ -208,18 +212,18 @@ def replica_check(dsn: str, *, lag_max_s: float) -> Check:
             )
         return found
 
-    return Check("replica", look, "set DATABASE_REPLICA_URL to a replica that runs, or leave it empty")
+    return Check("replica", look, REPLICA_ADVICE)
 
 
 @asynccontextmanager
-async def connected(dsn: str) -> AsyncIterator[Connection]:
-    """Lend a connection for one question. Raises Trouble."""
+async def connected(dsn: str, *, advice: str = CONNECT_ADVICE) -> AsyncIterator[Connection]:
+    """Lend a connection for one question. Raises Trouble with `advice`."""
     try:
         connection = await asyncpg.connect(dsn, timeout=CONNECT_S, server_settings=SERVER_SETTINGS)
     except TimeoutError as error:
-        raise Trouble("no connection within 4 s", CONNECT_ADVICE) from error
+        raise Trouble("no connection within 4 s", advice) from error
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise Trouble(f"no connection: {str(error) or type(error).__name__}", CONNECT_ADVICE) from error
+        raise Trouble(f"no connection: {str(error) or type(error).__name__}", advice) from error
     try:
         yield connection
     finally:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from application.core.operations.doctor import Check, Doubt, Finding, NotAsked, Trouble, Verdict, diagnose
-from domain.core.kernel.errors import NotFound
+from domain.core.kernel.errors import NotFound, Unavailable
 from infrastructure.postgres.database import dsn_of
 from infrastructure.postgres.doctor import DatabaseQuestions, replica_check
 from infrastructure.postgres.migrations import head_of
@@ -30,6 +30,7 @@ from interface.bootstrap.settings import SECRET_CHARACTERS_MIN, Settings
 OURS: Final = "SOKO_"
 HTTP_SECONDS_MAX: Final = 4.0
 PROBE: Final = b"soko doctor"
+BUCKET_ADVICE: Final = "correct the AWS_* settings of the bucket, its key and its address, or start the store"
 DARAJA_TOKEN_PATH: Final = "/oauth/v1/generate?grant_type=client_credentials"  # noqa: S105  where tokens are asked for
 PAYPAL_TOKEN_PATH: Final = "/v1/oauth2/token"  # noqa: S105  the same
 
@@ -204,24 +205,27 @@ def _of_storage(settings: Settings) -> list[Check]:
 
     importlib.import_module("infrastructure.s3.storage")  # now: it takes longer than many an answer
 
-    async def bucket() -> str:
-        key = f"doctor/probe-{os.getpid()}"
+    async def stored_and_read(key: str) -> bytes:
         async with AsyncExitStack() as resources:
             storage = (await open_storage(with_secret(settings), resources)).storage
             await storage.put(key, _probe(), size_max=len(PROBE))
             try:
-                found = b"".join([chunk async for chunk in storage.open(key)])
-            except NotFound as error:
-                raise Trouble(
-                    "what was stored is not there", "look at AWS_STORAGE_BUCKET_NAME and its rules"
-                ) from error
+                return b"".join([chunk async for chunk in storage.open(key)])
             finally:
                 await storage.delete(key)
+
+    async def bucket() -> str:
+        try:
+            found = await stored_and_read(f"doctor/probe-{os.getpid()}")
+        except NotFound as error:
+            raise Trouble("what was stored is not there", "look at AWS_STORAGE_BUCKET_NAME and its rules") from error
+        except Unavailable as error:
+            raise Trouble(f"it cannot be used: {error.__cause__ or type(error).__name__}", BUCKET_ADVICE) from error
         if found != PROBE:
             raise Trouble("what was stored came back otherwise", "look at what stands before the bucket")
         return f"{settings.s3_bucket}: an object was stored, read and deleted"
 
-    return [Check("bucket", bucket, "correct AWS_STORAGE_BUCKET_NAME, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")]
+    return [Check("bucket", bucket, BUCKET_ADVICE)]
 
 
 async def _probe() -> AsyncIterator[bytes]:

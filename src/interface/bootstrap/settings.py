@@ -342,6 +342,8 @@ def _unusable(settings: Settings) -> list[str]:
 
 def _unusable_serving(settings: Settings) -> list[str]:
     wrong: list[str] = []
+    if settings.database_pool < 1:
+        wrong.append("SOKO_DATABASE_POOL: must be 1 or more")
     if not 0 <= settings.database_statements <= STATEMENTS_MAX:
         wrong.append(f"SOKO_DATABASE_STATEMENT_CACHE: must be 0 to {STATEMENTS_MAX}")
     if settings.replica_lag_max_s < 1:

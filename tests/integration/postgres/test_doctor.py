@@ -66,6 +66,11 @@ async def test_nothing_that_answers_wrongly_stops_the_rest_or_has_its_key_told(t
             STRIPE_BASE_URL=f"http://127.0.0.1:{port}",
             LIPANA_BASE_URL=f"http://127.0.0.1:{closed}",
             REDIS_URL=f"redis://:the-password@127.0.0.1:{closed}/0",
+            SOKO_STORAGE="s3",
+            AWS_STORAGE_BUCKET_NAME="soko",
+            AWS_ACCESS_KEY_ID="soko",
+            AWS_SECRET_ACCESS_KEY="the-password",
+            AWS_S3_ENDPOINT_URL=f"http://127.0.0.1:{closed}",
             ALLOWED_HOSTS="other.example",
             CORS_ALLOWED_ORIGINS="https://front.example/app",
             SOKO_PUBLIC_URL="https://soko.invalid",
@@ -76,6 +81,9 @@ async def test_nothing_that_answers_wrongly_stops_the_rest_or_has_its_key_told(t
     assert found["stripe"] == Finding(
         "stripe", Verdict.FAILED, "127.0.0.1 does not accept the keys (401)", "correct STRIPE_SECRET_KEY"
     )
+    assert found["replica"].advice == "set DATABASE_REPLICA_URL to a replica that runs, or leave it empty"
+    assert found["lipana"].advice == f"open the way to 127.0.0.1:{closed}"
+    assert found["bucket"].advice.endswith("or start the store")
     assert found["redis"].verdict is Verdict.WARNING
     assert found["names of settings"].advice == "do you mean SOKO_DATABASE_POOL?"
     assert "the-password" not in repr(found)
