@@ -6,7 +6,7 @@ ARGS ?=
 CODE := $(wildcard src tests alembic scripts benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: audit help ready run demo check test drill bench lock upgrade clean
+.PHONY: audit client help ready run demo check test drill bench lock upgrade clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name does; do printf '%-14s %s\n' "$$name" "$$does"; done
@@ -35,6 +35,10 @@ drill: ready ## Kill and cut off real processes under load, and ask the oracle; 
 bench: ready ## Measure the hot paths beside a bare server, Django and FastAPI (about 20 min; ARGS="--smoke": 2 min)
 	@$(PYTHON) scripts/bootstrap.py peers
 	.venv/bin/python -m benchmarks $(ARGS)
+
+client: ready ## Make the TypeScript client from a server of its own, and play a journey with it
+	@$(PYTHON) scripts/bootstrap.py client
+	@.venv/bin/python scripts/client.py $(ARGS)
 
 audit: ## Ask for known vulnerabilities of the pinned packages; fails where it could not ask
 	@$(PYTHON) scripts/bootstrap.py audit
