@@ -35,6 +35,7 @@ from multipart import (  # type: ignore[import-untyped]  # the package ships no 
 
 from application.core.files.receive_files import IncomingFile, Limits
 from domain.core.files.file import FileTooLarge
+from domain.core.files.policies import FILE_COUNT_BOUND
 from domain.core.kernel.errors import FieldError, Invalid, Malformed, TooLarge
 from interface.http.errors import field_error
 
@@ -107,7 +108,11 @@ def form_operation(body: type[msgspec.Struct], *file_fields: str) -> type[Operat
     (schema,), definitions = msgspec.json.schema_components([body], ref_template="#/{name}")
     fields = _inline(schema, definitions)
     files = {
-        name: {"type": "array", "items": {"type": "string", "contentMediaType": "application/octet-stream"}}
+        name: {
+            "type": "array",
+            "items": {"type": "string", "contentMediaType": "application/octet-stream"},
+            "maxItems": FILE_COUNT_BOUND,
+        }
         for name in file_fields
     }
     with_files = {**fields, "properties": {**fields.get("properties", {}), **files}}

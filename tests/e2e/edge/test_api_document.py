@@ -110,6 +110,43 @@ def complaints_about_bodies(document: dict[str, Any], operation: dict[str, Any])
                 yield from (f"{where}: the example does not fit: {error.message}" for error in errors)
 
 
+async def test_every_text_and_every_list_that_is_sent_has_a_bound(market: Market) -> None:
+    """Goal I5. What providers post is theirs to bound: their bodies are cut by size before anything reads them."""
+    document = (await market.http.get("/api/schema")).json()
+    looked_at, boundless = 0, []
+    for method, path, operation in operations(document):
+        sent = {one["name"]: one["schema"] for one in operation.get("parameters", ()) if one["in"] != "header"}
+        if not re.fullmatch("receive[A-Za-z]*Callback", operation["operationId"]):
+            sent |= {kind: body["schema"] for kind, body in operation.get("requestBody", {}).get("content", {}).items()}
+        for name, schema in sent.items():
+            looked_at += 1
+            boundless += [f"{method} {path} {name}{where}" for where in unbounded(document, schema)]
+    assert looked_at > 100
+    assert boundless == []
+
+
+def unbounded(document: dict[str, Any], schema: dict[str, Any], within: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield where in a schema a text or a list may be of any length; bytes of files are bounded by policies."""
+    if name := schema.get("$ref", "").rpartition("/")[2]:
+        if name not in within:
+            yield from unbounded(document, document["components"]["schemas"][name], (*within, name))
+        return
+    kinds = schema["type"] if isinstance(schema.get("type"), list) else [schema.get("type")]
+    pattern = str(schema.get("pattern", "*"))
+    is_finite = pattern[0] == "^" and pattern[-1] == "$" and not re.search(r"[*+]|,\}", pattern)
+    is_bounded = {"maxLength", "enum", "const"} & schema.keys() or "contentMediaType" in schema or is_finite
+    if "string" in kinds and not is_bounded and schema.get("format") not in {"date", "date-time", "uuid"}:
+        yield ": a text"
+    if "array" in kinds and "maxItems" not in schema:
+        yield ": a list"
+    for name, part in schema.get("properties", {}).items():
+        yield from (f".{name}{where}" for where in unbounded(document, part, within))
+    parts = [*schema.get("allOf", ()), *schema.get("anyOf", ()), *schema.get("oneOf", ())]
+    for part in (*parts, schema.get("items"), schema.get("additionalProperties")):
+        if isinstance(part, dict):
+            yield from unbounded(document, part, within)
+
+
 def complaints_about_refusals(document: dict[str, Any], operation: dict[str, Any]) -> Iterator[str]:
     """Yield what is not said of refusals."""
     replies = {int(status): resolved(document, reply) for status, reply in operation["responses"].items()}

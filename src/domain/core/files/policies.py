@@ -21,7 +21,10 @@ def extension_list(text: str) -> str:
 
 
 FILE_SIZE_MAX = number_policy("files.max_size", 20, "MB", minimum=1, maximum=50)
-FILE_COUNT_MAX = number_policy("files.max_count", 10, "files", minimum=1, maximum=50)
+FILE_COUNT_BOUND = 50
+"""No setting lets more files come at once."""
+
+FILE_COUNT_MAX = number_policy("files.max_count", 10, "files", minimum=1, maximum=FILE_COUNT_BOUND)
 REQUEST_SIZE_MAX = number_policy("files.max_request", 50, "MB", minimum=1, maximum=50)
 """At most 50 MB: the server reads no request beyond that (its own limit leaves 2 MB for the other parts)."""
 QUOTA = number_policy("files.quota", 1024, "MB", minimum=1, maximum=1_000_000)

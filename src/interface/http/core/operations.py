@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import Controller, get, post, put
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, PathParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 from msgspec import Meta, Struct
 
@@ -153,7 +153,7 @@ class JobController(Controller):
     )
     async def run(
         self,
-        name: FromPath[Annotated[str, Meta(max_length=100)]],
+        name: FromPath[Annotated[str, PathParameter(max_length=100)]],
         caller: Wired[Caller],
         run_job: Wired[RunJob],
     ) -> RunBody:
@@ -191,7 +191,7 @@ class PolicyController(Controller):
     )
     async def change(
         self,
-        name: FromPath[Annotated[str, Meta(max_length=100)]],
+        name: FromPath[Annotated[str, PathParameter(max_length=100)]],
         data: JSONBody[PolicyChangeInput],
         caller: Wired[Caller],
         change_policy: Wired[ChangePolicy],

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, PathParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from msgspec import Meta, Struct
 
@@ -143,7 +143,7 @@ class TransactionController(Controller):
     @get("/transactions/status/{reference:str}", operation_id="getTransactionStatus", status_code=HTTP_200_OK)
     async def status(
         self,
-        reference: FromPath[str],
+        reference: FromPath[Annotated[str, PathParameter(max_length=100)]],
         caller: Wired[Caller],
         payment_status: Wired[PaymentStatus],
     ) -> StatusBody:
@@ -277,8 +277,8 @@ class CallbackController(Controller):
     async def daraja(
         self,
         request: Request[Any, Any, Any],
-        topic: FromPath[str],
-        token: FromPath[str],
+        topic: FromPath[Annotated[str, PathParameter(max_length=100)]],
+        token: FromPath[Annotated[str, PathParameter(max_length=100)]],
         receive_callbacks: Wired[ReceiveCallbacks],
     ) -> DarajaCallbackBody:
         """Receive what Daraja tells at an address of ours: `stk`, `result` or `timeout`, and the token made for it."""
