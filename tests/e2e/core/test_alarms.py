@@ -89,6 +89,18 @@ async def test_each_of_ten_violations_is_found_by_the_next_run_and_corrected_by_
     assert "soko_ledger_alarms_open 0.0" in figures
 
 
+async def test_when_workers_were_away_late_seals_are_told_of_and_nobody_is_kept_from_his_money(market: Market) -> None:
+    boss, ada = await market.register("boss", "admin"), await market.register("ada")
+    waiting = await asked_out(market, ada, 2000)
+    market.clock.advance(timedelta(minutes=11))
+    with pytest.raises(LedgerBroken):  # a worker is back, and proves before it seals
+        await market.run("ledger.prove")
+    found = await market.rows("SELECT DISTINCT breach, owner_id FROM ledger_alarms")
+    assert found == [{"breach": "unsealed_too_long", "owner_id": None}]
+    reply = await market.post(boss, f"/api/admin/withdrawals/{waiting}/action", {"action": "approve"})
+    assert (reply.status_code, reply.json()["status"]) == (200, "APPROVED"), reply.text
+
+
 async def test_while_an_alarm_is_open_its_owner_is_paid_nothing_and_others_are(
     market: Market, superuser: asyncpg.Connection
 ) -> None:

@@ -3,7 +3,8 @@
 - While an alarm about somebody is open, he is paid out nothing (payments.payouts_frozen).
 - Nothing is corrected by itself.
 - The same finding is one alarm, however often it is found; closed and found again, it is a new one.
-- Who is meant is the owner of the account, or everybody whose accounts a transfer touches.
+- Who is meant is the owner of the account, or everybody whose accounts a transfer touches. Nobody is where seals are
+  late: that tells of the job that makes them, as after a night without workers, and of nobody's money.
 - Freezing is audited as FREEZE_PAYOUTS, closing as CLOSE_ALARM with the reason.
 """
 
@@ -21,6 +22,8 @@ from domain.core.kernel.ids import AccountId
 
 ALARMS_MAX = 500
 """Rows of a list: whatever broke so much is one cause."""
+
+NOBODY: Sequence[AccountId | None] = (None,)
 
 _log = logging.getLogger("soko.ledger")
 
@@ -111,9 +114,10 @@ class WatchLedger:
     async def _raise(self, broken: Sequence[Broken]) -> None:
         now = self.clock.now()
         async with self.unit_of_work() as uow:
-            owners = await uow.ledger_alarms.owners({one.name for one in broken})
-            nobody: Sequence[AccountId | None] = (None,)
-            meant = [(one, owner) for one in broken for owner in (owners.get(one.name) or nobody)]
+            of_somebody = [one for one in broken if one.breach is not Breach.UNSEALED_TOO_LONG]
+            owners = await uow.ledger_alarms.owners({one.name for one in of_somebody})
+            meant = [(one, owner) for one in of_somebody for owner in (owners.get(one.name) or NOBODY)]
+            meant += [(one, None) for one in broken if one.breach is Breach.UNSEALED_TOO_LONG]
             alarms = [
                 Alarm(
                     id=self.ids.new(),
