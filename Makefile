@@ -6,7 +6,7 @@ ARGS ?=
 CODE := $(wildcard src tests alembic scripts benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: audit client help ready run demo check test drill bench lock upgrade clean
+.PHONY: audit client help ready run demo check test drill bench mutants lock upgrade clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name does; do printf '%-14s %s\n' "$$name" "$$does"; done
@@ -43,6 +43,9 @@ client: ready ## Make the TypeScript client from a server of its own, and play a
 audit: ## Ask for known vulnerabilities of the pinned packages; fails where it could not ask
 	@$(PYTHON) scripts/bootstrap.py audit
 	@$(PYTHON) scripts/audit.py $(ARGS)
+
+mutants: ready ## Take each lock, constraint and signature away in turn and see a test go red (an hour; ARGS="--only ledger")
+	@PYTHONPATH=src:. .venv/bin/python -W ignore -m tests.mutants $(ARGS)
 
 lock: ## Resolve requirements/*.in into the locks, keeping versions that still fit
 	@$(PYTHON) scripts/bootstrap.py lock

@@ -1,5 +1,7 @@
 """A PostgreSQL for every test that asks for one, and asyncio (on uvloop, as in production) for every async test."""
 
+import asyncio
+import os
 import tempfile
 from collections.abc import Iterator
 from itertools import count
@@ -7,6 +9,7 @@ from pathlib import Path
 
 import alembic.command
 import alembic.config
+import asyncpg
 import pytest
 
 from infrastructure.local.postgres import EmbeddedPostgres
@@ -15,6 +18,9 @@ ROOT = Path(__file__).parents[1]
 TEMPLATE = "soko_template"
 # durability is not under test here, speed is; the tests that kill servers start their own
 UNSAFE_AND_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
+
+MUTANT_SQL = "SOKO_TESTS_MUTANT_SQL"
+"""Names the environment variable with what tests.mutants takes out of every test's database."""
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +48,17 @@ def migrated_template(postgres_server: EmbeddedPostgres) -> str:
     config.set_main_option("script_location", str(ROOT / "alembic"))
     config.attributes["url"] = postgres_server.url(TEMPLATE)
     alembic.command.upgrade(config, "head")
+    if mutation := os.environ.get(MUTANT_SQL):
+        asyncio.run(_execute(postgres_server.asyncpg_dsn(TEMPLATE), mutation))
     return TEMPLATE
+
+
+async def _execute(dsn: str, sql: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
 
 
 @pytest.fixture(scope="session")
