@@ -41,6 +41,9 @@ def target_of(world: World, row: Row, actor: str, target: str) -> str:
     return own if target == "own" and own is not None else other
 
 
+WITH_UPLOADS = ("postTask", "editTask", "deliverWork")
+
+
 def body_of(world: World, name: str, example: Any, thing: str) -> Any:
     """Return what to send: the example of the document, about the target."""
     newcomer = {"email": "new@example.test"} | ({"username": "newcomer"} if "username" in (example or {}) else {})
@@ -56,6 +59,8 @@ def body_of(world: World, name: str, example: Any, thing: str) -> Any:
         "deliverSimulated": {"reference": thing},
         "changeOrderStatus": {"status": "completed", "comment": "Done."},
         **{one: (example or {}) | newcomer for one in REGISTRATIONS},
+        # the example names uploads, which this world has none of
+        **{one: {field: value for field, value in (example or {}).items() if field != "uploads"} for one in WITH_UPLOADS},
     }.get(name, example)
 
 
