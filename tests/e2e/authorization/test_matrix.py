@@ -46,6 +46,7 @@ WITH_UPLOADS = ("postTask", "editTask", "deliverWork")
 
 def body_of(world: World, name: str, example: Any, thing: str) -> Any:
     """Return what to send: the example of the document, about the target."""
+    without_uploads = {field: value for field, value in (example or {}).items() if field != "uploads"}
     newcomer = {"email": "new@example.test"} | ({"username": "newcomer"} if "username" in (example or {}) else {})
     return {
         "logIn": {"username": "makena", "password": PASSWORD},
@@ -59,8 +60,7 @@ def body_of(world: World, name: str, example: Any, thing: str) -> Any:
         "deliverSimulated": {"reference": thing},
         "changeOrderStatus": {"status": "completed", "comment": "Done."},
         **{one: (example or {}) | newcomer for one in REGISTRATIONS},
-        # the example names uploads, which this world has none of
-        **{one: {field: value for field, value in (example or {}).items() if field != "uploads"} for one in WITH_UPLOADS},
+        **dict.fromkeys(WITH_UPLOADS, without_uploads),  # this world has none of those that the example names
     }.get(name, example)
 
 
