@@ -5,6 +5,7 @@ run time are policies, not settings. A secret may also stand in a file: `SECRET_
 and so for every other setting that is declared as secret.
 """
 
+import hmac
 import os
 import re
 from collections.abc import Mapping
@@ -221,6 +222,13 @@ class Settings:
     def s3_public_address(self) -> str:
         """Where browsers reach the bucket; empty: at Amazon."""
         return self.s3_public_url or self.s3_endpoint_url
+
+    def simulated_secret(self, provider: str) -> str:
+        """Return what signs a simulated provider's callbacks: the same in every process with this SECRET_KEY.
+
+        One process starts a payment, and any of them may be called back.
+        """
+        return hmac.new(self.secret_key.encode(), f"simulated {provider}".encode(), "sha256").hexdigest()
 
     @property
     def policy_defaults(self) -> Mapping[str, str]:

@@ -7,9 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from application.core.payments.gateway import SignatureInvalid
 from application.core.payments.simulation import PaymentSimulator, Script, ScriptMatch, SimulatedOutcome
 from domain.core.payments.gateway import Outcome
 from infrastructure.daraja.gateway import DarajaPaymentGateway
+from infrastructure.lipana import callback
 from infrastructure.simulator.daraja import DarajaSimulator
 from interface.bootstrap.core.daraja_gateway import open_daraja
 from interface.bootstrap.core.payment_gateways import BoundGateways, open_gateways
@@ -140,3 +142,15 @@ def test_settings_that_do_not_fit_stop_the_start(environment: dict[str, str], to
     with pytest.raises(SettingsRefused) as refused:
         read_settings(environment)
     assert [line.split(":")[0] for line in str(refused.value).splitlines()] == [told]
+
+
+async def test_what_one_process_simulates_another_one_of_the_same_key_believes() -> None:
+    body, now = b'{"event":"payment.success"}', FixedClock().now()
+    sent = {callback.SIGNATURE_HEADER: callback.signature(body, read_settings(TEST).simulated_secret("lipana"))}
+    async with AsyncExitStack() as resources:
+        first, second = (await opened(TEST, resources))[0], (await opened(TEST, resources))[0]
+        stranger, _ = await opened(TEST | {"SECRET_KEY": "another key of thirty-two characters"}, resources)
+        for gateways in (first, second):
+            await gateways.gateway_for("mpesa").verify(body, sent, now=now)
+        with pytest.raises(SignatureInvalid):
+            await stranger.gateway_for("mpesa").verify(body, sent, now=now)

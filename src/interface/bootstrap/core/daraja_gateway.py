@@ -63,7 +63,7 @@ async def open_daraja(
         shortcode=made_up.shortcode,
         passkey=made_up.passkey,
         callback_url=settings.address + DARAJA_CALLBACK_PATH,
-        callback_secret=secrets.token_hex(32),
+        callback_secret=settings.simulated_secret("daraja"),
         payouts=DarajaPayouts(
             initiator=made_up.initiator, password=made_up.initiator_password, certificate=simulator.certificate()
         ),

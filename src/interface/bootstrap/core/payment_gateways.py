@@ -114,7 +114,7 @@ async def _open_lipana(
         return LipanaPaymentGateway(client, lipana, clock), None
     assert not settings.is_production, "the settings refuse the simulator in production"
     api_key = f"lip_sk_test_{secrets.token_hex(16)}"
-    secret = settings.lipana_callback_secret or secrets.token_hex(32)
+    secret = settings.lipana_callback_secret or settings.simulated_secret("lipana")
     simulator = LipanaSimulator(
         SimulatorSettings(
             api_key=api_key,

@@ -33,7 +33,7 @@ async def open_stripe(
     simulator = StripeSimulator(
         StripeSimulatorSettings(
             secret_key=f"sk_test_{secrets.token_hex(16)}",
-            webhook_secret=f"whsec_{secrets.token_hex(16)}",
+            webhook_secret=f"whsec_{settings.simulated_secret('stripe')}",
             control_key=secrets.token_hex(16),
             callback_url=settings.address + STRIPE_CALLBACK_PATH,
             is_automatic=True,
