@@ -93,8 +93,8 @@ from interface.http.watch import WatchPage
 ROOT = Path(__file__).resolve().parents[3]
 MIGRATIONS = ROOT / "alembic"
 EMBEDDED_DATABASE = "soko"
-AT_ONCE_PER_CONNECTION = 8
-"""Requests worked on at once for each connection: those that wait are served before they are given up."""
+AT_ONCE_PER_CONNECTION = 32
+"""Requests worked on at once for each connection: 256 busy clients are served, and nobody waits until he is given up."""
 
 JOBS_AT_ONCE = 2
 SHARE_EVERY = timedelta(seconds=5)
