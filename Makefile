@@ -26,8 +26,8 @@ check: ready ## Format, lint, types, then the architecture, unit and contract te
 	.venv/bin/mypy $(CODE)
 	.venv/bin/python -m pytest $(wildcard tests/architecture tests/unit tests/contract) $(ARGS)
 
-test: ready ## Every test, with a real PostgreSQL, in two processes
-	.venv/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
+test: ready ## Every test, with real PostgreSQL, Valkey and S3 servers, in three processes (two cores wait a lot)
+	.venv/bin/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 drill: ready ## Kill and cut off real processes under load, and ask the oracle; ARGS="--seed 7 --only F1,F2"
 	@.venv/bin/python -m tests.drills $(ARGS)
