@@ -94,7 +94,7 @@ ROOT = Path(__file__).resolve().parents[3]
 MIGRATIONS = ROOT / "alembic"
 EMBEDDED_DATABASE = "soko"
 AT_ONCE_PER_CONNECTION = 32
-"""Requests worked on at once for each connection: 256 busy clients are served, and nobody waits until he is given up."""
+"""Requests worked on at once for each connection: 256 busy clients are served, and nobody waits in vain."""
 
 JOBS_AT_ONCE = 2
 SHARE_EVERY = timedelta(seconds=5)
