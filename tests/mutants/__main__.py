@@ -152,7 +152,7 @@ def candidates(mutant: Mutant) -> list[list[str]]:
 def _tests_of(source: str) -> Iterator[tuple[str, str]]:
     """Yield the name and the text of each test of a file, with those that its classes have from a contract."""
     for node in ast.parse(source).body:
-        if isinstance(node, ast.ClassDef):
+        if isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
             yield from ((f"{node.name}::{name}", body) for name, body in _own_tests(source, node.body))
             for base in node.bases:
                 inherited = _contracts().get(base.id, ()) if isinstance(base, ast.Name) else ()
