@@ -176,23 +176,6 @@ def _use_cases(
         policies=adapters.policies,
         clock=clock,
     )
-    factors = SecondFactorDesk(
-        sealer=adapters.sealer,
-        one_time_passwords=adapters.one_time_passwords,
-        attempts=adapters.attempts,
-        hasher=adapters.codes,
-        randomness=adapters.randomness,
-        policies=adapters.policies,
-        clock=clock,
-    )
-    check_password = PasswordCheck(
-        unit_of_work=units,
-        attempts=adapters.attempts,
-        passwords=adapters.passwords,
-        hasher=adapters.codes,
-        policies=adapters.policies,
-        clock=clock,
-    )
     code_desk = _code_desk(adapters)
     quota = CodeQuota(attempts=adapters.attempts, hasher=adapters.codes, policies=adapters.policies, clock=clock)
     register = RegisterAccount(
