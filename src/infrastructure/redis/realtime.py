@@ -2,22 +2,19 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from infrastructure.local.realtime import InMemoryRealtime
+from infrastructure.local.wake_ups import WakeUps, payloads
 from infrastructure.redis.connection import AWAY, PREFIX, open_redis, raise_if_cancelled
 
 CHANNEL = f"{PREFIX}wake"
-PAYLOAD_LENGTH_MAX = 64_000
-TOPICS_WAITING_MAX = 20_000
-"""Beyond it everybody is woken instead: a process that is cut off from Redis must not fill its memory."""
+PAYLOAD_BYTES_MAX = 64_000
 
-EVERYBODY = "*"
 BEAT_EVERY_S = 5.0
 """Each process says so often something to itself: what is not heard shows that the line is dead."""
 
@@ -40,22 +37,15 @@ class RedisRealtime:
     def __init__(self, url: str) -> None:
         self._url = url
         self._name = secrets.token_hex(8)
-        self._here = InMemoryRealtime()
-        self._waiting: set[str] = set()
-        self._has_work = asyncio.Event()
+        self._wake_ups = WakeUps()
         self._beat_heard = asyncio.Event()
         self._is_connected = False
 
     def publish(self, topics: Collection[str]) -> None:
-        self._here.publish(topics)
-        if EVERYBODY not in self._waiting:
-            self._waiting.update(topics)
-            if len(self._waiting) > TOPICS_WAITING_MAX:
-                self._waiting = {EVERYBODY}
-        self._has_work.set()
+        self._wake_ups.publish(topics)
 
     def follow(self, topic: str, woken: Callable[[], None]) -> Callable[[], None]:
-        return self._here.follow(topic, woken)
+        return self._wake_ups.follow(topic, woken)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Carry wake-ups until stopped; while Redis is away, try again, less and less often."""
@@ -79,21 +69,21 @@ class RedisRealtime:
     async def _carry(self, stop: asyncio.Event) -> None:
         redis = open_redis(self._url, within_s=ANSWER_WITHIN_S)
         channel = redis.pubsub()
-        stopping = asyncio.create_task(self._wake_at(stop))
+        stopping = asyncio.create_task(self._wake_ups.look_at(stop))
         try:
             await channel.subscribe(CHANNEL)
             await channel.get_message(timeout=ANSWER_WITHIN_S)  # the channel says that it is followed
             listening = asyncio.create_task(self._listen(channel))
-            listening.add_done_callback(lambda _: self._has_work.set())
+            listening.add_done_callback(self._wake_ups.look)
             try:
                 await self._beat(redis)
                 self._is_connected = True
-                self._here.wake_everybody()
+                self._wake_ups.wake_everybody()
                 while not stop.is_set():
                     await self._send(redis)
                     if listening.done():
                         await listening  # raises why
-                    if not await self._work_comes():
+                    if not await self._wake_ups.work_comes(BEAT_EVERY_S):
                         await self._beat(redis)
                 await self._send(redis)
             finally:
@@ -107,22 +97,13 @@ class RedisRealtime:
                 await channel.aclose()  # type: ignore[no-untyped-call]  # it has no types
             await redis.aclose()
 
-    async def _work_comes(self) -> bool:
-        try:
-            async with asyncio.timeout(BEAT_EVERY_S):
-                await self._has_work.wait()
-        except TimeoutError:
-            return False
-        return True
-
     async def _send(self, redis: Redis) -> None:
-        self._has_work.clear()
-        topics, self._waiting = self._waiting, set()
+        topics = self._wake_ups.take()
         try:
-            for payload in _payloads(topics):
+            for payload in payloads(topics, PAYLOAD_BYTES_MAX):
                 await redis.publish(CHANNEL, f"{self._name} {payload}")
         except BaseException:
-            self._waiting |= topics
+            self._wake_ups.put_back(topics)
             raise
 
     async def _beat(self, redis: Redis) -> None:
@@ -144,27 +125,5 @@ class RedisRealtime:
                 if not payload:
                     self._beat_heard.set()
                 continue  # ours were woken at once
-            if payload == EVERYBODY:
-                self._here.wake_everybody()
-            elif payload:
-                self._here.publish(payload.split(" "))
-
-    async def _wake_at(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        self._has_work.set()
-
-
-def _payloads(topics: Collection[str]) -> Iterator[str]:
-    """Put as many topics into each payload as it takes."""
-    if EVERYBODY in topics:
-        yield EVERYBODY
-        return
-    gathered, size = list[str](), 0
-    for topic in topics:
-        size += len(topic) + 1
-        if size > PAYLOAD_LENGTH_MAX:
-            yield " ".join(gathered)
-            gathered, size = [], len(topic) + 1
-        gathered.append(topic)
-    if gathered:
-        yield " ".join(gathered)
+            if payload:
+                self._wake_ups.heard(payload)

@@ -7,9 +7,10 @@ import asyncpg
 import pytest
 
 from domain.core.kernel.ids import AccountId
+from infrastructure.local.wake_ups import TOPICS_WAITING_MAX
 from infrastructure.postgres.core.unit_of_work import PostgresCoreUnitOfWork
 from infrastructure.postgres.database import Database
-from infrastructure.postgres.realtime import TOPICS_WAITING_MAX, PostgresRealtime
+from infrastructure.postgres.realtime import PostgresRealtime
 from interface.bootstrap.background import Background, Loop
 from tests.contract.core.notices import ADA, BEN, delivery, notice
 from tests.contract.core.realtime import Heard, RealtimeContract, until

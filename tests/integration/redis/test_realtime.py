@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from infrastructure.redis.realtime import TOPICS_WAITING_MAX, RedisRealtime
+from infrastructure.local.wake_ups import TOPICS_WAITING_MAX
+from infrastructure.redis.realtime import RedisRealtime
 from interface.bootstrap.background import Background, Loop
 from tests.contract.core.realtime import Heard, RealtimeContract, until
 from tests.integration.redis.valkey import Valkey
