@@ -113,5 +113,7 @@ async def until_refused(server: Served) -> None:
                 _, writer = await server.connect()
             except ConnectionRefusedError:
                 return
+            except ConnectionResetError:  # the port was closed between our call and its being taken
+                continue
             writer.close()
             await asyncio.sleep(0.01)
