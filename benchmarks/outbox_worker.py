@@ -47,7 +47,7 @@ async def main(url: str) -> None:
 
     subscriptions.fill([Subscription(Noted, SUBSCRIBER, note)])
     outbox = PostgresOutbox(database, clock)
-    broker = InProcessBroker(DeliverMessage(outbox, subscriptions))
+    broker = InProcessBroker(DeliverMessage(outbox, subscriptions).taken)
     await broker.start()
     await OutboxRelay(outbox, broker, written=database.messages_written).run(asyncio.Event())
 

@@ -185,8 +185,8 @@ class Market:
         deliver = DeliverMessage(outbox, self.subscriptions)
         delivered = 0
         while taken := await outbox.take(100):
-            for message_id in taken:
-                await deliver(message_id)
+            for message in taken:
+                await deliver.taken(message)
             delivered += len(taken)
         deliver_mails = next(use_case for name, use_case in self.server.named_use_cases() if name == "deliver_mails")
         while await deliver_mails(100):

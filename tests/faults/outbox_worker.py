@@ -49,7 +49,7 @@ async def main(url: str) -> None:
     database = Database(url, pool_size=6)
     counting = Counting(database)
     outbox = PostgresOutbox(database, SystemClock())
-    broker = InProcessBroker(DeliverMessage(outbox, counting.subscriptions))
+    broker = InProcessBroker(DeliverMessage(outbox, counting.subscriptions).taken)
     await broker.start()
     await OutboxRelay(outbox, broker, written=database.messages_written).run(asyncio.Event())
 

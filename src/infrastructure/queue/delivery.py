@@ -63,8 +63,18 @@ class DeliverMessage:
     async def __call__(self, message_id: UUID) -> None:
         """Deliver a message if it is still to be delivered. Raises DatabaseUnavailable."""
         message = await self._outbox.read(message_id)
-        if message is None:  # the broker carried its id twice, or too late
-            return
+        if message is not None:  # else the broker carried its id twice, or too late
+            await self._deliver(message)
+
+    async def taken(self, message: Message) -> None:
+        """Deliver a message as it was taken, unless it has waited for long since. Raises DatabaseUnavailable."""
+        if self._outbox.is_lease_young(message.leased_until):
+            await self._deliver(message)
+        else:
+            await self(message.delivery.id)
+
+    async def _deliver(self, message: Message) -> None:
+        message_id = message.delivery.id
         subscriber = self._subscribers.named(message.subscriber)
         if subscriber is None:
             self._figures.deliveries[message.event_name, "dead"] += 1

@@ -3,31 +3,30 @@
 import asyncio
 import contextlib
 from typing import Protocol
-from uuid import UUID
 
 from domain.core.kernel.errors import Unavailable
-from infrastructure.postgres.core.outbox import PostgresOutbox
+from infrastructure.postgres.core.outbox import Message, PostgresOutbox
 
-POLL_S = 0.25
+POLL_S = 0.1
 """How long a message waits at most that another process wrote, or that is due again."""
 
 
 class BrokerAway(Unavailable):
-    """The broker did not take an id."""
+    """The broker did not take a message."""
 
 
 class DeliveryBroker(Protocol):
-    """Carries ids from the relay to whoever delivers. Promises: each call returns or fails soon, and one that fails has
-    waited a moment; an id may get lost or doubled.
+    """Carries messages from the relay to whoever delivers, or no more than their ids. Promises: each call returns or
+    fails soon, and one that fails has waited a moment; a message may get lost or doubled.
     """
 
     @property
     def room(self) -> int:
-        """How many more ids it takes now."""
+        """How many more it takes now."""
         ...
 
-    async def send(self, message_id: UUID) -> None:
-        """Take an id. Raises BrokerAway."""
+    async def send(self, message: Message) -> None:
+        """Take a message. Raises BrokerAway."""
         ...
 
     async def wait_for_room(self) -> None:
@@ -62,11 +61,11 @@ class OutboxRelay:
         await self._broker.wait_for_room()
         room = self._broker.room
         taken = await self._outbox.take(room) if room > 0 else []
-        for sent, message_id in enumerate(taken):
+        for sent, message in enumerate(taken):
             try:
-                await self._broker.send(message_id)
+                await self._broker.send(message)
             except BrokerAway:
-                await self._outbox.give_back(taken[sent:])
+                await self._outbox.give_back([each.delivery.id for each in taken[sent:]])
                 return sent
         return len(taken)
 

@@ -19,7 +19,7 @@ from taskiq.exceptions import SendTaskError
 from taskiq.receiver import Receiver
 from taskiq_redis import RedisStreamBroker
 
-from infrastructure.postgres.core.outbox import LEASE
+from infrastructure.postgres.core.outbox import LEASE, Message
 from infrastructure.queue.broker import AT_ONCE, DELIVER
 from infrastructure.queue.relay import BrokerAway
 from infrastructure.redis.connection import AWAY, PREFIX, line_settings, raise_if_cancelled
@@ -200,10 +200,10 @@ class RedisDeliveryBroker:
     def room(self) -> int:
         return self._room
 
-    async def send(self, message_id: UUID) -> None:
+    async def send(self, message: Message) -> None:
         self._room -= 1
         try:
-            await self._task.kiq(str(message_id))
+            await self._task.kiq(str(message.delivery.id))
         except SendTaskError as error:
             self._room = 0
             await self._outage.wait(error.__cause__ or error)

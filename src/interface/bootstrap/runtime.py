@@ -215,7 +215,7 @@ class Runtime:
         # taskiq brings aiohttp with it: a tenth of the start, for nothing where only requests are answered
         from infrastructure.queue.broker import InProcessBroker
 
-        broker = InProcessBroker(deliver)
+        broker = InProcessBroker(deliver.taken)
         await broker.start()
         try:
             await OutboxRelay(outbox, broker, written=written).run(stop)

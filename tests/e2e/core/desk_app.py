@@ -151,8 +151,8 @@ class DeskApp:
     async def deliver_events(self) -> None:
         """Deliver what waits in the outbox, as the worker does."""
         while taken := await self.outbox.take(100):
-            for message_id in taken:
-                await self.deliver_message(message_id)
+            for message in taken:
+                await self.deliver_message.taken(message)
 
     async def rows(self, sql: str, *arguments: object) -> list[Any]:
         async with self.database.connection() as connection:

@@ -95,8 +95,8 @@ async def test_one_trace_leads_from_a_request_through_the_outbox_to_the_workers_
         deliver = DeliverMessage(outbox, market.subscriptions, tracing=tracing)
         delivered = await outbox.take(100)
         assert delivered
-        for message_id in delivered:
-            await deliver(message_id)
+        for message in delivered:
+            await deliver.taken(message)
         stored = await market.rows("SELECT DISTINCT trace_id, span_id FROM outbox_messages")
         person = await market.value("SELECT id FROM accounts WHERE username = $1", canaries[0])
         await asyncio.to_thread(tracing.flush)

@@ -15,13 +15,14 @@ from application.core.kernel.request_context import RequestContext, current_requ
 from domain.core.kernel.errors import Unavailable
 from domain.core.kernel.events import Event
 from domain.core.kernel.money import Money
-from infrastructure.postgres.core.outbox import LEASE, PostgresOutbox
+from infrastructure.postgres.core.outbox import LEASE, Message, PostgresOutbox
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.unit_of_work import PostgresUnitOfWork
-from infrastructure.queue.broker import InProcessBroker
+from infrastructure.queue.broker import HELD_MAX, InProcessBroker, held_most
 from infrastructure.queue.delivery import RETRY_FIRST, TRIES_MAX, DeliverMessage
 from infrastructure.queue.relay import BrokerAway, OutboxRelay
 from interface.bootstrap.area import Subscription, SubscriptionList
+from tests.contract.core.realtime import until
 from tests.fakes.core.system import NOON, FixedClock, SequentialIds
 
 
@@ -65,7 +66,7 @@ class Market:
         self.hearing = Hearing(self.unit_of_work)
         self.subscriptions.fill([Subscription(ThingSold, "market.hearing", self.hearing)])
         self.outbox = PostgresOutbox(database, self.clock)
-        self.broker = InProcessBroker(DeliverMessage(self.outbox, self.subscriptions))
+        self.broker = InProcessBroker(DeliverMessage(self.outbox, self.subscriptions).taken)
         self.relay = OutboxRelay(self.outbox, self.broker, written=database.messages_written)
 
     def unit_of_work(self) -> PostgresUnitOfWork:
@@ -122,13 +123,13 @@ async def test_two_relays_never_take_the_same_message(market: Market) -> None:
     for _ in range(40):
         await market.sell()
     taken = await asyncio.gather(*(market.outbox.take(10) for _ in range(8)))
-    ids = [each for some in taken for each in some]
+    ids = [each.delivery.id for some in taken for each in some]
     assert len(ids) == len(set(ids)) == 40
 
 
 async def test_a_message_carried_twice_has_one_effect(market: Market) -> None:
     await market.sell()
-    (message_id,) = await market.outbox.take(10)
+    message_id = (await market.outbox.take(10))[0].delivery.id
     deliver = DeliverMessage(market.outbox, market.subscriptions)
     await asyncio.gather(*(deliver(message_id) for _ in range(4)))
     await deliver(message_id)
@@ -184,7 +185,7 @@ async def test_a_message_that_always_fails_is_given_up_with_its_reason_and_can_b
 
 async def test_a_message_that_nobody_hears_any_more_is_given_up_with_a_reason(market: Market) -> None:
     await market.sell()
-    broker = InProcessBroker(DeliverMessage(market.outbox, SubscriptionList()))
+    broker = InProcessBroker(DeliverMessage(market.outbox, SubscriptionList()).taken)
     await broker.start()
     await OutboxRelay(market.outbox, broker, written=asyncio.Event()).relay_due()
     await broker.stop()
@@ -208,7 +209,7 @@ async def test_the_state_counts_what_waits_and_what_was_given_up(market: Market)
     await market.sell()
     await market.sell()
     (first, _) = await market.outbox.take(10)
-    await market.outbox.bury(first, "a reason")
+    await market.outbox.bury(first.delivery.id, "a reason")
     state = await market.outbox.state()
     assert (state.waiting, state.dead, state.oldest_waiting_since) == (1, 1, market.clock.now())
 
@@ -222,10 +223,10 @@ class Refusing:
         self.takes = takes
         self.sent: list[UUID] = []
 
-    async def send(self, message_id: UUID) -> None:
+    async def send(self, message: Message) -> None:
         if len(self.sent) == self.takes:
             raise BrokerAway
-        self.sent.append(message_id)
+        self.sent.append(message.delivery.id)
 
     async def wait_for_room(self) -> None:
         return
@@ -258,7 +259,7 @@ async def test_nothing_is_taken_for_a_broker_without_room(market: Market) -> Non
 
 async def test_an_id_that_comes_late_is_taken_anew_by_one_and_counts_as_attempted(market: Market) -> None:
     await market.sell()
-    (message_id,) = await market.outbox.take(1)
+    message_id = (await market.outbox.take(1))[0].delivery.id
     market.clock.advance(LEASE / 2)
     assert await market.outbox.read(message_id) is not None
     (message,) = await market.messages()
@@ -268,3 +269,61 @@ async def test_an_id_that_comes_late_is_taken_anew_by_one_and_counts_as_attempte
     assert [each.attempts for each in found if each is not None][:1] == [2]
     (message,) = await market.messages()
     assert (message["attempts"], message["due_at"]) == (2, market.clock.now() + LEASE)
+
+
+async def test_a_message_that_waited_in_the_process_for_half_of_its_lease_is_taken_anew(market: Market) -> None:
+    await market.sell()
+    (message,) = await market.outbox.take(1)
+    market.clock.advance(LEASE / 2 + timedelta(seconds=1))
+    await DeliverMessage(market.outbox, market.subscriptions).taken(message)
+    (stored,) = await market.messages()
+    assert (stored["attempts"], stored["done_at"]) == (2, market.clock.now())
+    await DeliverMessage(market.outbox, market.subscriptions).taken(message)
+    assert len(market.hearing.heard) == 1
+
+
+async def test_a_message_whose_lease_ended_while_it_waited_in_the_process_is_delivered_once(market: Market) -> None:
+    """The relay takes it again and sends it to the broker that still holds it."""
+    at_once, gate, begun = 2, asyncio.Event(), list[int]()
+
+    async def deliver(message: Message) -> None:
+        begun.append(message.attempts)
+        await gate.wait()
+
+    broker = InProcessBroker(deliver, at_once=at_once)
+    for _ in range(at_once + 1):
+        await market.sell()
+    first = await market.outbox.take(10)
+    for message in first:
+        await broker.send(message)
+    await until("as many as may are delivered", lambda: len(begun) == at_once)
+    market.clock.advance(LEASE)
+    for message in await market.outbox.take(10):
+        await broker.send(message)
+    gate.set()
+    await broker.stop()
+    assert begun == [1, 1, 2], "the one that waited is known under its new lease"
+
+
+async def test_the_faster_deliveries_are_the_more_messages_are_taken_together(market: Market) -> None:
+    async def deliver(_: Message) -> None:
+        return
+
+    broker = InProcessBroker(deliver, at_once=2)
+    rooms = [broker.room]
+    while broker.room < HELD_MAX and len(rooms) < 20:
+        for _ in range(broker.room):
+            await market.sell()
+        for message in await market.outbox.take(broker.room):
+            await broker.send(message)
+        assert broker.room == 0
+        await broker.drain()
+        rooms.append(broker.room)
+    assert (rooms[0], rooms[-1]) == (4, HELD_MAX)
+    assert rooms == sorted(rooms)
+    await broker.stop()
+
+
+@pytest.mark.parametrize(("each_s", "held"), [(8.0, 4), (1.0, 5), (0.25, 8), (0.05, 24), (0.001, HELD_MAX), (0.0, 100)])
+def test_no_more_is_held_than_is_delivered_soon(each_s: float, held: int) -> None:
+    assert held_most(4, each_s) == held

@@ -10,14 +10,32 @@ from uuid import UUID
 import pytest
 from structlog.testing import capture_logs
 
+from application.core.kernel.ports import Delivery
+from infrastructure.postgres.core.outbox import LEASE, Message
 from infrastructure.queue.relay import BrokerAway
 from infrastructure.redis.broker import GROUP, STREAM, RedisDeliveryBroker, _Outage
 from interface.bootstrap.background import Background, Loop
 from tests.contract.core.realtime import until
+from tests.fakes.core.system import NOON
 from tests.integration.redis.valkey import Valkey
 
 SOON = timedelta(milliseconds=300)
 IDS = [UUID(int=number) for number in range(1, 100)]
+
+
+def message(message_id: UUID) -> Message:
+    """Return a message, of which only its id is carried."""
+    return Message(
+        delivery=Delivery(message_id, message_id, NOON),
+        event_name="market.thing_sold",
+        subscriber="market.hearing",
+        payload={},
+        trace_id="a-trace",
+        span_id=None,
+        attempts=1,
+        last_error=None,
+        leased_until=NOON + LEASE,
+    )
 
 
 class Delivered:
@@ -74,7 +92,7 @@ async def test_what_was_sent_before_the_first_worker_came_is_delivered_once_and_
     delivered = Delivered()
     sender, one, two = brokers(delivered), brokers(delivered), brokers(delivered)
     for message_id in IDS[:20]:
-        await sender.send(message_id)
+        await sender.send(message(message_id))
     async with consuming(one), consuming(two):
         await until("all are delivered", lambda: len(delivered.ids) == 20)
         await until("nothing stays", lambda: left(valkey) == (b":0\r\n", b":0"))
@@ -87,7 +105,7 @@ async def test_there_is_no_room_while_nobody_takes_what_was_sent(brokers: Broker
     await broker.wait_for_room()
     assert broker.room == 4
     for message_id in IDS[:4]:
-        await broker.send(message_id)
+        await broker.send(message(message_id))
     assert broker.room == 0
     await broker.wait_for_room()
     assert broker.room == 0
@@ -103,7 +121,7 @@ async def test_no_more_are_begun_than_a_worker_does_at_once(brokers: Brokers) ->
     broker = brokers(delivered, at_once=2)
     async with consuming(broker):
         for message_id in IDS[:6]:
-            await broker.send(message_id)
+            await broker.send(message(message_id))
         await until("two have begun", lambda: delivered.begun == 2)
         await broker.wait_for_room()
         assert (broker.room, delivered.begun) == (0, 2)
@@ -115,7 +133,7 @@ async def test_what_a_dead_worker_held_is_taken_over_on_a_quiet_queue(brokers: B
     valkey.command("XGROUP", "CREATE", STREAM, GROUP, "0", "MKSTREAM")
     delivered = Delivered()
     broker = brokers(delivered, reclaim_after=SOON)
-    await broker.send(IDS[0])
+    await broker.send(message(IDS[0]))
     taken = valkey.command("XREADGROUP", "GROUP", GROUP, "a worker that dies", "COUNT", "1", "STREAMS", STREAM, ">")
     assert str(IDS[0]).encode() in taken
     async with consuming(broker):
@@ -128,7 +146,7 @@ async def test_what_a_worker_still_works_on_is_not_taken_over(brokers: Brokers) 
     delivered.gate.clear()
     busy, idle = brokers(delivered, reclaim_after=SOON), brokers(others, reclaim_after=SOON)
     async with consuming(busy):
-        await busy.send(IDS[0])
+        await busy.send(message(IDS[0]))
         await until("it has begun", lambda: delivered.begun == 1)
         async with consuming(idle):
             await asyncio.sleep(4 * SOON.total_seconds())  # nothing may happen in this time
@@ -141,13 +159,13 @@ async def test_a_wipe_while_workers_run_loses_what_waits_and_nothing_else(broker
     delivered = Delivered()
     broker = brokers(delivered)
     async with consuming(broker):
-        await broker.send(IDS[0])
+        await broker.send(message(IDS[0]))
         await until("it is delivered", lambda: len(delivered.ids) == 1)
         for message_id in IDS[1:4]:
             valkey.flush()
             await broker.wait_for_room()
             assert broker.room > 0
-            await broker.send(message_id)
+            await broker.send(message(message_id))
             await until("it is delivered", lambda: delivered.ids[-1] == message_id)  # noqa: B023
     assert delivered.ids == IDS[:4]
 
@@ -167,11 +185,11 @@ async def test_workers_outlive_a_server_that_is_gone_for_a_while(
     broker = brokers(delivered)
     with capture_logs() as lines:
         async with consuming(broker):
-            await broker.send(IDS[0])
+            await broker.send(message(IDS[0]))
             await until("it is delivered", lambda: len(delivered.ids) == 1)
             getattr(valkey, end)()
             with pytest.raises(BrokerAway):
-                await broker.send(IDS[1])
+                await broker.send(message(IDS[1]))
             await broker.wait_for_room()
             assert broker.room == 0
             failures.clear()
@@ -179,7 +197,7 @@ async def test_workers_outlive_a_server_that_is_gone_for_a_while(
             assert len(failures) < 10
             valkey.start()
             await until("it is back", lambda: any(line["event"] == "redis_back" for line in lines))
-            await broker.send(IDS[2])
+            await broker.send(message(IDS[2]))
             await until("it is delivered", lambda: delivered.ids[-1] == IDS[2])
     assert [line["event"] for line in lines].count("redis_away") <= 2, "one line for each end"
 
@@ -194,7 +212,7 @@ async def test_a_server_that_answers_nothing_holds_nobody_up_for_long(
     began = time.monotonic()
     await broker.wait_for_room()
     with pytest.raises(BrokerAway):
-        await broker.send(IDS[0])
+        await broker.send(message(IDS[0]))
     assert (broker.room, time.monotonic() - began < 2) == (0, True)
     valkey.resume()
     await broker.wait_for_room()
@@ -204,10 +222,10 @@ async def test_a_server_that_answers_nothing_holds_nobody_up_for_long(
 async def test_a_full_server_takes_no_ids_and_still_lets_what_waits_be_done(brokers: Brokers, valkey: Valkey) -> None:
     delivered = Delivered()
     broker = brokers(delivered)
-    await broker.send(IDS[0])
+    await broker.send(message(IDS[0]))
     valkey.fill()
     with pytest.raises(BrokerAway):
-        await broker.send(IDS[1])
+        await broker.send(message(IDS[1]))
     valkey.empty()
     async with consuming(broker):
         await until("what was taken is delivered", lambda: delivered.ids == [IDS[0]])
@@ -219,7 +237,7 @@ async def test_what_cannot_be_read_is_removed(brokers: Brokers, valkey: Valkey) 
     valkey.command("XADD", STREAM, "*", "data", "{nonsense")
     valkey.command("XADD", STREAM, "*", "other", "field")
     async with consuming(broker):
-        await broker.send(IDS[0])
+        await broker.send(message(IDS[0]))
         await until("the next is delivered", lambda: delivered.ids == [IDS[0]])
         await until("nothing stays", lambda: left(valkey) == (b":0\r\n", b":0"))
 

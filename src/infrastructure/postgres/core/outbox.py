@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from asyncpg import Record
 from sqlalchemy import ARRAY, BigInteger, Boolean, any_, bindparam, func, null, select, text, update
 
 from application.core.kernel.ports import Clock, DeadMessage, Delivery
@@ -37,7 +38,7 @@ _TAKE = Statement(
         )
     )
     .values(due_at=bindparam("leased_until", type_=INSTANT), attempts=_messages.attempts + 1)
-    .returning(_messages.id)
+    .returning(outbox_messages)
 )
 _GIVE_BACK = Statement(
     update(outbox_messages)
@@ -141,6 +142,22 @@ class Message:
     span_id: str | None
     attempts: int
     last_error: str | None
+    leased_until: datetime
+
+    @classmethod
+    def of(cls, row: Record) -> "Message":
+        """Return a stored message."""
+        return cls(
+            delivery=Delivery(row["id"], row["event_id"], row["occurred_at"]),
+            event_name=row["event_name"],
+            subscriber=row["subscriber"],
+            payload=row["payload"],
+            trace_id=row["trace_id"],
+            span_id=row["span_id"],
+            attempts=row["attempts"],
+            last_error=row["last_error"],
+            leased_until=row["due_at"],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,12 +176,12 @@ class PostgresOutbox:
         self._database = database
         self._clock = clock
 
-    async def take(self, rows_max: int) -> list[UUID]:
-        """Lease the messages that are due and return their ids, oldest first; others get them when the lease ends."""
+    async def take(self, rows_max: int) -> list[Message]:
+        """Lease the messages that are due and return them, oldest first; others get them when the lease ends."""
         now = self._clock.now()
         async with self._database.connection() as connection:
             rows = await _TAKE.fetch(connection, now=now, leased_until=now + LEASE, rows_max=rows_max)
-        return sorted((row["id"] for row in rows), key=lambda message_id: message_id.int)  # RETURNING keeps no order
+        return sorted(map(Message.of, rows), key=lambda each: each.delivery.id.int)  # RETURNING keeps no order
 
     async def give_back(self, message_ids: Sequence[UUID]) -> None:
         """Make messages due again that were taken and not sent, as if they had not been taken."""
@@ -180,22 +197,15 @@ class PostgresOutbox:
         now = self._clock.now()
         async with self._database.connection() as connection:
             row = await _READ.fetch_row(connection, message_id=message_id)
-            if row is not None and row["due_at"] < now + LEASE / 2:
+            if row is not None and not self.is_lease_young(row["due_at"]):
                 row = await _TAKE_OVER.fetch_row(
                     connection, message_id=message_id, lease_seen=row["due_at"], leased_until=now + LEASE
                 )
-        if row is None:
-            return None
-        return Message(
-            delivery=Delivery(row["id"], row["event_id"], row["occurred_at"]),
-            event_name=row["event_name"],
-            subscriber=row["subscriber"],
-            payload=row["payload"],
-            trace_id=row["trace_id"],
-            span_id=row["span_id"],
-            attempts=row["attempts"],
-            last_error=row["last_error"],
-        )
+        return None if row is None else Message.of(row)
+
+    def is_lease_young(self, leased_until: datetime) -> bool:
+        """Tell whether at least half of a lease is left."""
+        return leased_until >= self._clock.now() + LEASE / 2
 
     async def renew(self, message_id: UUID) -> None:
         """Push the end of a lease away, because the delivery still runs."""
