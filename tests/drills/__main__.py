@@ -64,6 +64,8 @@ def _row(drill: Drill, seed: int, size: float) -> str:
     for failure in result.failures:
         print(f"  {failure}")
     if result.failures:
+        for note in result.notes:
+            print(f"  {note}")
         print(f'  again: make drill ARGS="--seed {seed} --only {drill.name} --size {size:g}"', flush=True)
     verdict = "red" if result.failures else "green"
     measures = "; ".join(map(str, result.measures))

@@ -1,11 +1,17 @@
 """What every drill has: a name, a size, what it measured against which goal, and the oracle's verdict."""
 
+import re
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from tests.drills.journal import Journal
 from tests.drills.verdict import Broken
+
+NOTES_MAX: Final = 10
+SLOWEST_NAMED: Final = 3
+_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 
 SMALL: Final = 0.1
 """The size of a drill inside the tests; 1 is what `make drill` runs."""
@@ -38,6 +44,8 @@ class Result:
     size: str
     measures: list[Measure] = field(default_factory=list)
     broken: Broken = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    """What helps to find out why a goal was missed."""
 
     def measure(self, what: str, found: float, goal: float, unit: str = "", *, is_floor: bool = False) -> None:
         """Add a figure."""
@@ -45,7 +53,12 @@ class Result:
 
     def measure_clients(self, journal: Journal) -> None:
         """Add what no client may see, whatever the fault."""
-        self.measure("mistakes of ours (500, 503 without Retry-After)", len(journal.broken()), 0)
+        broken = journal.broken()
+        self.measure("mistakes of ours (500, 503 without Retry-After)", len(broken), 0)
+        said = Counter(f"{reply.status} {reply.code} {_ID.sub('*', reply.route)}" for reply in broken)
+        self.notes += [f"{times} times {what}" for what, times in said.most_common(NOTES_MAX)]
+        slowest = sorted(journal.replies, key=lambda reply: -reply.took_s)[:SLOWEST_NAMED]
+        self.notes += [f"{reply.took_s:.1f} s for {reply.status} {reply.code} {reply.route}" for reply in slowest]
         self.measure("keys in progress for over 60 s", len(journal.stuck()), 0)
 
     @property
