@@ -38,5 +38,5 @@ async def kill(installation: Installation, load: Load, seed: int, kills: int) ->
     operations = f"{len(load.journal.entries)} operations"
     result = Result(f"{kills} kills, {operations}, a process is up again after {max(start_s):.1f} s at most")
     result.measure("served again after a kill", max(map(load.journal.gap_s, killed_at)), BACK_WITHIN_S, "s")
-    result.measure_clients(load.journal)
+    result.measure_clients(load.journal, installation.logs())
     return result

@@ -1,8 +1,9 @@
 """What every drill has: a name, a size, what it measured against which goal, and the oracle's verdict."""
 
+import json
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -51,14 +52,16 @@ class Result:
         """Add a figure."""
         self.measures.append(Measure(what, found, goal, is_floor, unit))
 
-    def measure_clients(self, journal: Journal) -> None:
-        """Add what no client may see, whatever the fault."""
+    def measure_clients(self, journal: Journal, logs: Mapping[str, bytes]) -> None:
+        """Add what no client may see, whatever the fault; the logs tell where it came from."""
         broken = journal.broken()
         self.measure("mistakes of ours (500, 503 without Retry-After)", len(broken), 0)
         said = Counter(f"{reply.status} {reply.code} {_ID.sub('*', reply.route)}" for reply in broken)
         self.notes += [f"{times} times {what}" for what, times in said.most_common(NOTES_MAX)]
         slowest = sorted(journal.replies, key=lambda reply: -reply.took_s)[:SLOWEST_NAMED]
         self.notes += [f"{reply.took_s:.1f} s for {reply.status} {reply.code} {reply.route}" for reply in slowest]
+        failed = Counter(failure for log in logs.values() for failure in _failures_in(log))
+        self.notes += [f"{times} times in the logs: {what}" for what, times in failed.most_common(NOTES_MAX)]
         self.measure("keys in progress for over 60 s", len(journal.stuck()), 0)
 
     @property
@@ -77,6 +80,15 @@ class Drill:
     name: str
     about: str
     run: Callable[[int, float], Awaitable[Result]]
+
+
+def _failures_in(log: bytes) -> Iterator[str]:
+    """Yield what requests failed of, and where that was raised."""
+    for line in log.splitlines():
+        if b'"request_failed"' in line:
+            told = str(json.loads(line).get("exception", "")).strip().splitlines()
+            raised_at = next((each.strip() for each in reversed(told) if each.lstrip().startswith("File ")), "")
+            yield f"{told[-1] if told else ''} {raised_at}"
 
 
 def _short(number: float) -> str:

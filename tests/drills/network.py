@@ -91,7 +91,7 @@ async def disturb(installation: Installation, load: Load, seed: int, size: float
     opened = _breaker_opened(load)
     result.measure("refusals at once of the open circuit", opened, 1, is_floor=True)
     result.measure("circuit closed again after", closed_s, CLOSES_WITHIN_S, "s")
-    result.measure_clients(load.journal)
+    result.measure_clients(load.journal, installation.logs())
     return result
 
 

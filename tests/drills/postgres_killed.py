@@ -45,7 +45,7 @@ async def crash(installation: Installation, load: Load, seed: int, kills: int) -
     result.measure("first success after it accepts", max(map(load.journal.gap_s, accepts_at)), SERVES_WITHIN_S, "s")
     result.measure("503 while it was away", refused, 1, is_floor=True)
     result.measure("slowest reply", load.journal.longest_s(), SERVES_WITHIN_S, "s")
-    result.measure_clients(load.journal)
+    result.measure_clients(load.journal, installation.logs())
     return result
 
 

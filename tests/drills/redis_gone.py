@@ -71,7 +71,7 @@ async def lose(installation: Installation, load: Load, redis: Valkey, seed: int,
     result.measure("p99 of all replies", p99_s, P99_S_MAX, "s")
     result.measure("guesses of one account that were looked at", evaluated, GUESSES_EVALUATED_MAX)
     result.measure("processes that ended", sum(not process.is_up for process in installation.servers), 0)
-    result.measure_clients(load.journal)
+    result.measure_clients(load.journal, installation.logs())
     return result
 
 
