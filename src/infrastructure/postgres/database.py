@@ -310,7 +310,7 @@ class Transaction:
     async def _end(self, error: BaseException | None) -> None:
         """Roll back what is open, and give the connection back. Raises what `error` means, if anything."""
         try:
-            if self._driver.is_in_transaction() and not self._driver.is_closed():
+            if not self._driver.is_closed() and self._driver.is_in_transaction():
                 await to_the_end(_rollback(self._driver), give_up=self._driver.terminate)
         except BaseException as second:
             error = second

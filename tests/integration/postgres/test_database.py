@@ -55,6 +55,31 @@ async def test_work_cut_off_at_any_step_leaves_the_pool_clean(database: Database
         await asyncio.wait_for(write(database, number), 5)
 
 
+async def test_a_commit_that_goes_on_after_its_request_was_given_up_is_cut_off_with_its_connection(
+    database: Database, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infrastructure.postgres.database.GRACE_S", 0.05)
+    await owner.execute("CREATE TABLE cut_off (number int)")
+    await owner.execute("GRANT ALL ON cut_off TO public")
+    await owner.execute(
+        "CREATE FUNCTION wait_for_owner() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_advisory_xact_lock(2); RETURN NULL; END';"
+        "CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON cut_off DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION wait_for_owner()"
+    )
+    await owner.execute("SELECT pg_advisory_lock(2)")
+    work = asyncio.create_task(write(database, 1))
+    async with asyncio.timeout(5):
+        while not await owner.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
+            await asyncio.sleep(0.01)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):  # nothing else, or whoever gave the request up would wait for more
+        await work
+    assert database.borrowed == 0
+    await owner.execute("SELECT pg_advisory_unlock(2)")
+    await asyncio.wait_for(write(database, 2), 5)
+
+
 async def test_a_connection_lent_for_reading_comes_back_clean_when_its_reader_is_cut_off(
     database: Database, owner: asyncpg.Connection
 ) -> None:

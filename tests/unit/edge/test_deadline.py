@@ -12,7 +12,8 @@ from application.core.kernel.request_context import RequestContext, current_requ
 from domain.core.kernel.errors import Unavailable
 from interface.http.edge.deadline import Deadline
 from interface.http.edge.idempotency import Idempotency
-from interface.http.edge.sending import send_refusal
+from interface.http.edge.sending import send_body, send_refusal
+from interface.http.errors import PROBLEM_JSON
 from tests.fakes.core.receipts import InMemoryReceipts
 from tests.fakes.core.system import FixedClock, SequentialIds
 
@@ -109,9 +110,10 @@ class Keyed:
             closed_again_after_s=(0.0, 0.0),
         )
         self.client = client_of(Deadline(keyed, seconds=SHORT_S))
+        self.key = "k"
 
     async def post(self) -> tuple[int, str]:
-        reply = await self.client.post("/", content=b"{}", headers={"idempotency-key": "k"})
+        reply = await self.client.post("/", content=b"{}", headers={"idempotency-key": self.key})
         return reply.status_code, reply.json().get("code", "")
 
     def mark_effect(self) -> None:
@@ -152,6 +154,25 @@ async def test_what_was_done_before_the_database_went_away_is_not_answered_as_un
     keyed = Keyed(app)
     assert await keyed.post() == (503, "kernel.unavailable")
     assert await keyed.post() == (409, "kernel.reply_lost")
+
+
+async def test_a_mistake_of_ours_is_no_answer_that_is_kept() -> None:
+    """Else whoever repeats is told of it for a day, also where all was done and only the reply went wrong."""
+    is_marking, asked = True, 0
+
+    async def app(_: Any, __: Any, send: Any) -> None:
+        nonlocal asked
+        asked += 1
+        if is_marking:
+            keyed.mark_effect()
+        await send_body(send, 500, b'{"code":"kernel.internal"}', {"content-type": PROBLEM_JSON})
+
+    keyed = Keyed(app)
+    assert await keyed.post() == (500, "kernel.internal")
+    assert await keyed.post() == (409, "kernel.reply_lost")
+    is_marking, keyed.key = False, "another"
+    assert [await keyed.post() for _ in range(2)] == [(500, "kernel.internal")] * 2
+    assert asked == 3, "where nothing was done it is tried again"
 
 
 async def test_a_key_is_free_soon_after_the_database_is_back() -> None:

@@ -36,7 +36,7 @@ CLOSED_WITHIN_S = 0.5
 CLOSED_AGAIN_AFTER_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Waits between the tries to close a receipt while the database is away; together less than its lease."""
 
-UNAVAILABLE = 503
+FAILED, UNAVAILABLE = 500, 503
 DOUBTFUL: bytes = f'"code":"{Unavailable.code}"'.encode()
 KEPT_HEADERS = frozenset({b"content-type", b"location", b"retry-after", b"www-authenticate", b"allow"})
 
@@ -182,8 +182,8 @@ class _Reply:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether it says no more than that something was away: nobody can tell then what was done before."""
-        return self.status == UNAVAILABLE and DOUBTFUL in self._body
+        """Whether it says no more than that something was away, or went wrong: it does not tell what was done before."""
+        return self.status == FAILED or (self.status == UNAVAILABLE and DOUBTFUL in self._body)
 
     def stored(self) -> StoredReply | None:
         """Return what to keep; None for a reply that is too large to be kept."""
