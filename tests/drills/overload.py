@@ -33,6 +33,8 @@ WAITERS_REFUSED_WITHIN_S: Final = 3.0
 """A waiter is refused after 2 s; the rest is the way there and back on a busy machine."""
 
 CALLBACK_EVERY_S: Final = 0.2
+ARRIVE_WITHIN_S: Final = 1.0
+"""Clients come one after the other, not in the same instant; no server answers hundreds at once in 0.1 s."""
 
 
 @dataclass(slots=True)
@@ -97,6 +99,7 @@ async def _crowd(port: int, requests: list[bytes], chance: random.Random, client
     end = loop.time() + seconds
 
     async def one(raw: bytes) -> None:
+        await asyncio.sleep(ARRIVE_WITHIN_S * chance.random())
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while loop.time() < end:

@@ -182,7 +182,7 @@ class _Reply:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether it says no more than that something was away, or went wrong: it does not tell what was done before."""
+        """Whether it says no more than that something was away, or went wrong, and so not what was done before."""
         return self.status == FAILED or (self.status == UNAVAILABLE and DOUBTFUL in self._body)
 
     def stored(self) -> StoredReply | None:
