@@ -1,7 +1,7 @@
 """Soko's tables as SQLAlchemy's declarative classes; what nothing here reads is left out."""
 
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, BigInteger, DateTime, ForeignKey, Text, Uuid
@@ -9,6 +9,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from benchmarks.peers.market import uuid7
+
+Id = Annotated[UUID, mapped_column(primary_key=True, default=uuid7)]
+Minor = Annotated[int, mapped_column(BigInteger)]
+"""An amount in minor units."""
 
 
 class Base(DeclarativeBase):
@@ -23,16 +27,12 @@ class Base(DeclarativeBase):
     }
 
 
-def _minor() -> Any:
-    return mapped_column(BigInteger)
-
-
 class Account(Base):
     """A person."""
 
     __tablename__ = "accounts"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    id: Mapped[Id]
     username: Mapped[str]
 
 
@@ -41,7 +41,7 @@ class Block(Base):
 
     __tablename__ = "blocks"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    id: Mapped[Id]
     blocker_id: Mapped[UUID]
     blocked_id: Mapped[UUID]
 
@@ -51,11 +51,11 @@ class File(Base):
 
     __tablename__ = "files"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    id: Mapped[Id]
     subject_id: Mapped[UUID]
     purpose: Mapped[str]
     name: Mapped[str]
-    size: Mapped[int] = _minor()
+    size: Mapped[Minor]
     content_type: Mapped[str]
     uploaded_at: Mapped[datetime]
 
@@ -65,13 +65,13 @@ class Task(Base):
 
     __tablename__ = "tasks"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    id: Mapped[Id]
     student_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
     title: Mapped[str]
     description: Mapped[str]
     status: Mapped[str]
     stage: Mapped[str]
-    budget: Mapped[int | None] = _minor()
+    budget: Mapped[Minor | None]
     currency: Mapped[str | None]
     due_at: Mapped[datetime | None]
     rejection_reason: Mapped[str | None]
@@ -127,7 +127,7 @@ class PointsEntry(Base):
 
     __tablename__ = "points_entries"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    id: Mapped[Id]
     account_id: Mapped[UUID]
     reason: Mapped[str]
     points: Mapped[int]
@@ -139,7 +139,7 @@ class Claim(Base):
 
     __tablename__ = "claims"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    id: Mapped[Id]
     task_id: Mapped[UUID] = mapped_column(ForeignKey("tasks.id"))
     writer_id: Mapped[UUID]
     day: Mapped[date]
@@ -165,7 +165,7 @@ class Submission(Base):
 
     __tablename__ = "submissions"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    id: Mapped[Id]
     task_id: Mapped[UUID] = mapped_column(ForeignKey("tasks.id"))
     writer_id: Mapped[UUID]
     status: Mapped[str]
@@ -191,11 +191,11 @@ class Release(Base):
 
     __tablename__ = "releases"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    id: Mapped[Id]
     task_id: Mapped[UUID] = mapped_column(ForeignKey("tasks.id"))
     writer_id: Mapped[UUID]
-    amount: Mapped[int] = _minor()
-    fee: Mapped[int] = _minor()
+    amount: Mapped[Minor]
+    fee: Mapped[Minor]
     currency: Mapped[str]
     source: Mapped[str]
     released_by: Mapped[UUID]
@@ -211,7 +211,7 @@ class Posting(Base):
     leg: Mapped[int] = mapped_column(primary_key=True)
     source: Mapped[str]
     destination: Mapped[str]
-    amount: Mapped[int] = _minor()
+    amount: Mapped[Minor]
     currency: Mapped[str]
 
 
@@ -228,7 +228,7 @@ class Transfer(Base):
 
     __tablename__ = "ledger_transfers"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    id: Mapped[Id]
     reference: Mapped[str]
     kind: Mapped[str]
     area: Mapped[str]
@@ -247,7 +247,7 @@ class Balance(Base):
 
     account: Mapped[str] = mapped_column(primary_key=True)
     currency: Mapped[str] = mapped_column(primary_key=True)
-    balance: Mapped[int] = _minor()
+    balance: Mapped[Minor]
     owner_id: Mapped[UUID | None]
     changed_at: Mapped[datetime]
 
@@ -257,12 +257,12 @@ class PaymentIntent(Base):
 
     __tablename__ = "payment_intents"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    id: Mapped[Id]
     reference: Mapped[str]
     payer_id: Mapped[UUID]
     purpose: Mapped[str]
     subject: Mapped[UUID]
-    amount: Mapped[int] = _minor()
+    amount: Mapped[Minor]
     currency: Mapped[str]
     destination: Mapped[str]
     kind: Mapped[str]
@@ -276,13 +276,13 @@ class PaymentAttempt(Base):
 
     __tablename__ = "payment_attempts"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    id: Mapped[Id]
     intent_id: Mapped[UUID] = mapped_column(ForeignKey("payment_intents.id"))
     gateway: Mapped[str]
     transaction_id: Mapped[str | None]
     status: Mapped[str]
     receipt: Mapped[str | None]
-    received: Mapped[int | None] = _minor()
+    received: Mapped[Minor | None]
     received_currency: Mapped[str | None]
     next_check_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -295,7 +295,7 @@ class GatewayEvent(Base):
 
     __tablename__ = "gateway_events"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    id: Mapped[Id]
     gateway: Mapped[str]
     digest: Mapped[bytes]
     body: Mapped[bytes]
@@ -310,7 +310,7 @@ class OutboxMessage(Base):
 
     __tablename__ = "outbox_messages"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    id: Mapped[Id]
     event_id: Mapped[UUID]
     event_name: Mapped[str]
     subscriber: Mapped[str]
@@ -333,7 +333,7 @@ class AuditEntry(Base):
 
     __tablename__ = "audit_entries"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    id: Mapped[Id]
     action: Mapped[str]
     target: Mapped[str]
     actor_id: Mapped[UUID | None]
