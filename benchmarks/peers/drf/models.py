@@ -1,4 +1,4 @@
-"""Soko's tables as Django models; what nothing here reads is left out. Migrations are Soko's: `managed = False`."""
+"""Soko's tables as Django models; what nothing here reads is left out."""
 
 from typing import ClassVar
 
@@ -9,33 +9,45 @@ from django.db import models
 from benchmarks.peers.market import uuid7
 
 
-class Account(models.Model):
-    """A person."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7)
-    username = models.TextField(unique=True)
+class Stored(models.Model):
+    """What is a row of Soko's, whose migrations make the table."""
 
     class Meta:
+        abstract = True
         managed = False
+
+
+class Identified(Stored):
+    """What has an id of its own."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7)
+
+    class Meta(Stored.Meta):
+        abstract = True
+
+
+class Account(Identified):
+    """A person."""
+
+    username = models.TextField(unique=True)
+
+    class Meta(Identified.Meta):
         db_table = "accounts"
 
 
-class Block(models.Model):
+class Block(Identified):
     """One person wants nothing to do with another."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7)
     blocker = models.ForeignKey(Account, models.CASCADE, related_name="+")
     blocked = models.ForeignKey(Account, models.CASCADE, related_name="+")
 
-    class Meta:
-        managed = False
+    class Meta(Identified.Meta):
         db_table = "blocks"
 
 
-class Task(models.Model):
+class Task(Identified):
     """What a student wants to have done."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7)
     student = models.ForeignKey(Account, models.PROTECT, related_name="+")
     title = models.TextField()
     description = models.TextField()
@@ -62,15 +74,13 @@ class Task(models.Model):
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
-    class Meta:
-        managed = False
+    class Meta(Identified.Meta):
         db_table = "tasks"
 
 
-class File(models.Model):
+class File(Identified):
     """A file of a task: the student's or the writer's."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7)
     subject = models.ForeignKey(Task, models.PROTECT, related_name="files", db_constraint=False)
     purpose = models.TextField()
     name = models.TextField()
@@ -78,13 +88,12 @@ class File(models.Model):
     content_type = models.TextField()
     uploaded_at = models.DateTimeField()
 
-    class Meta:
-        managed = False
+    class Meta(Identified.Meta):
         db_table = "files"
         ordering: ClassVar = ["id"]
 
 
-class Writer(models.Model):
+class Writer(Stored):
     """What limits a writer."""
 
     account = models.OneToOneField(Account, models.PROTECT, primary_key=True)
@@ -94,40 +103,35 @@ class Writer(models.Model):
     plan = models.TextField(null=True)
     plan_ends_at = models.DateTimeField(null=True)
 
-    class Meta:
-        managed = False
+    class Meta(Stored.Meta):
         db_table = "writers"
 
 
-class Rating(models.Model):
+class Rating(Stored):
     """A writer's points."""
 
     writer = models.OneToOneField(Writer, models.PROTECT, primary_key=True, db_column="account_id")
     points = models.IntegerField()
 
-    class Meta:
-        managed = False
+    class Meta(Stored.Meta):
         db_table = "ratings"
 
 
-class PointsEntry(models.Model):
+class PointsEntry(Identified):
     """Points that were given, and what for."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7)
     account = models.ForeignKey(Account, models.PROTECT, related_name="+")
     reason = models.TextField()
     points = models.IntegerField()
     created_at = models.DateTimeField()
 
-    class Meta:
-        managed = False
+    class Meta(Identified.Meta):
         db_table = "points_entries"
 
 
-class Claim(models.Model):
+class Claim(Identified):
     """A writer works on a task."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7)
     task = models.ForeignKey(Task, models.PROTECT, related_name="claims")
     writer = models.ForeignKey(Writer, models.PROTECT, related_name="+")
     day = models.DateField()
@@ -137,15 +141,13 @@ class Claim(models.Model):
     ended_at = models.DateTimeField(null=True)
     end_reason = models.TextField(null=True)
 
-    class Meta:
-        managed = False
+    class Meta(Identified.Meta):
         db_table = "claims"
 
 
-class Submission(models.Model):
+class Submission(Identified):
     """Work that was handed in."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7)
     task = models.ForeignKey(Task, models.PROTECT, related_name="submissions")
     claim = models.ForeignKey(Claim, models.PROTECT, related_name="+")
     writer = models.ForeignKey(Writer, models.PROTECT, related_name="+")
@@ -158,12 +160,11 @@ class Submission(models.Model):
     updated_at = models.DateTimeField()
     reviewed_at = models.DateTimeField(null=True)
 
-    class Meta:
-        managed = False
+    class Meta(Identified.Meta):
         db_table = "submissions"
 
 
-class SubmissionVersion(models.Model):
+class SubmissionVersion(Stored):
     """One state of work that was handed in."""
 
     pk = models.CompositePrimaryKey("submission_id", "number")
@@ -171,15 +172,13 @@ class SubmissionVersion(models.Model):
     number = models.IntegerField()
     file_ids = ArrayField(models.UUIDField())
 
-    class Meta:
-        managed = False
+    class Meta(Stored.Meta):
         db_table = "submission_versions"
 
 
-class Release(models.Model):
+class Release(Identified):
     """Money of a task that went to its writer."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7)
     task = models.OneToOneField(Task, models.PROTECT, related_name="release")
     writer = models.ForeignKey(Writer, models.PROTECT, related_name="+")
     amount = models.BigIntegerField()
@@ -189,15 +188,13 @@ class Release(models.Model):
     released_by = models.UUIDField()
     created_at = models.DateTimeField()
 
-    class Meta:
-        managed = False
+    class Meta(Identified.Meta):
         db_table = "releases"
 
 
-class Transfer(models.Model):
+class Transfer(Identified):
     """Money that moved, for one reason."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7)
     reference = models.TextField(unique=True)
     kind = models.TextField()
     area = models.TextField()
@@ -205,12 +202,11 @@ class Transfer(models.Model):
     actor_id = models.UUIDField(null=True)
     posted_at = models.DateTimeField()
 
-    class Meta:
-        managed = False
+    class Meta(Identified.Meta):
         db_table = "ledger_transfers"
 
 
-class Posting(models.Model):
+class Posting(Stored):
     """One leg of a transfer."""
 
     pk = models.CompositePrimaryKey("transfer_id", "leg")
@@ -221,22 +217,20 @@ class Posting(models.Model):
     amount = models.BigIntegerField()
     currency = models.TextField()
 
-    class Meta:
-        managed = False
+    class Meta(Stored.Meta):
         db_table = "ledger_postings"
 
 
-class UnsealedTransfer(models.Model):
+class UnsealedTransfer(Stored):
     """A transfer that waits for its seal."""
 
     transfer = models.OneToOneField(Transfer, models.PROTECT, primary_key=True)
 
-    class Meta:
-        managed = False
+    class Meta(Stored.Meta):
         db_table = "ledger_unsealed"
 
 
-class Balance(models.Model):
+class Balance(Stored):
     """What an account of the ledger holds."""
 
     pk = models.CompositePrimaryKey("account", "currency")
@@ -246,15 +240,13 @@ class Balance(models.Model):
     owner_id = models.UUIDField(null=True)
     changed_at = models.DateTimeField()
 
-    class Meta:
-        managed = False
+    class Meta(Stored.Meta):
         db_table = "ledger_balances"
 
 
-class PaymentIntent(models.Model):
+class PaymentIntent(Identified):
     """Somebody means to pay."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7)
     reference = models.TextField(unique=True)
     payer = models.ForeignKey(Account, models.PROTECT, related_name="+")
     purpose = models.TextField()
@@ -267,15 +259,13 @@ class PaymentIntent(models.Model):
     closed_at = models.DateTimeField(null=True)
     served_at = models.DateTimeField(null=True)
 
-    class Meta:
-        managed = False
+    class Meta(Identified.Meta):
         db_table = "payment_intents"
 
 
-class PaymentAttempt(models.Model):
+class PaymentAttempt(Identified):
     """A try at paying, with one provider."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7)
     intent = models.ForeignKey(PaymentIntent, models.PROTECT, related_name="attempts")
     gateway = models.TextField()
     transaction_id = models.TextField(null=True)
@@ -286,15 +276,13 @@ class PaymentAttempt(models.Model):
     next_check_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
-    class Meta:
-        managed = False
+    class Meta(Identified.Meta):
         db_table = "payment_attempts"
 
 
-class GatewayEvent(models.Model):
+class GatewayEvent(Identified):
     """What a provider told us, as it came."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7)
     gateway = models.TextField()
     digest = models.BinaryField()
     body = models.BinaryField()
@@ -303,15 +291,13 @@ class GatewayEvent(models.Model):
     result = models.TextField(null=True)
     attempt = models.ForeignKey(PaymentAttempt, models.PROTECT, null=True, related_name="+")
 
-    class Meta:
-        managed = False
+    class Meta(Identified.Meta):
         db_table = "gateway_events"
 
 
-class OutboxMessage(models.Model):
+class OutboxMessage(Identified):
     """An event for one subscriber, delivered later by a worker."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7)
     event_id = models.UUIDField()
     event_name = models.TextField()
     subscriber = models.TextField()
@@ -321,15 +307,13 @@ class OutboxMessage(models.Model):
     due_at = models.DateTimeField()
     attempts = models.IntegerField(default=0)
 
-    class Meta:
-        managed = False
+    class Meta(Identified.Meta):
         db_table = "outbox_messages"
 
 
-class AuditEntry(models.Model):
+class AuditEntry(Identified):
     """Who did what."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7)
     action = models.TextField()
     target = models.TextField()
     actor_id = models.UUIDField(null=True)
@@ -339,16 +323,14 @@ class AuditEntry(models.Model):
     trace_id = models.TextField()
     created_at = models.DateTimeField()
 
-    class Meta:
-        managed = False
+    class Meta(Identified.Meta):
         db_table = "audit_entries"
 
 
-class UnsealedAuditEntry(models.Model):
+class UnsealedAuditEntry(Stored):
     """An entry that waits for its seal."""
 
     entry = models.OneToOneField(AuditEntry, models.PROTECT, primary_key=True)
 
-    class Meta:
-        managed = False
+    class Meta(Stored.Meta):
         db_table = "audit_unsealed"
