@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
-from sqlalchemy import ARRAY, ColumnElement, bindparam, delete, func, insert, null, or_, select, text, update
+from sqlalchemy import ARRAY, ColumnElement, Table, bindparam, delete, func, insert, null, or_, select, text, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from application.core.files.ports import ShownFile
@@ -42,6 +42,18 @@ def shown_files(arrays: list[list[Any]] | None) -> tuple[ShownFile, ...]:
         )
         for file_id, name, size, content_type, uploaded_at in arrays
     )
+
+
+def _delete_some(table: Table, *conditions: ColumnElement[bool]) -> Statement:
+    """Return a deletion of `limit_rows` rows at the most, the oldest first, that answers their keys."""
+    some = (
+        select(table.c.id)
+        .where(*conditions)
+        .order_by(table.c.id)
+        .limit(bindparam("limit_rows", type_=BIGINT))
+        .with_for_update(skip_locked=True)
+    )
+    return Statement(delete(table).where(table.c.id.in_(some)).returning(table.c.key))
 
 
 _ADD = Statement(
@@ -98,34 +110,11 @@ _ADD_UPLOAD = Statement(insert(file_uploads).values({column.name: bindparam(colu
 _GET_UPLOAD = Statement(select(file_uploads).where(_U.id == bindparam("wanted_id")).with_for_update())
 _FIND_UPLOAD = Statement(select(file_uploads).where(_U.id == bindparam("wanted_id")))
 _REMOVE_UPLOAD = Statement(delete(file_uploads).where(_U.id == bindparam("wanted_id")))
-_END_UPLOADS = Statement(
-    delete(file_uploads)
-    .where(
-        _U.id.in_(
-            select(_U.id)
-            .where(_U.begun_at <= bindparam("begun_before", type_=INSTANT))
-            .order_by(_U.id)
-            .limit(bindparam("limit_rows", type_=BIGINT))
-            .with_for_update(skip_locked=True)
-        )
-    )
-    .returning(_U.key)
-)
-_GIVE_UP_UNATTACHED = Statement(
-    delete(files)
-    .where(
-        files.c.id.in_(
-            select(files.c.id)
-            .where(
-                files.c.purpose == text(f"'{UPLOADED}'"),
-                files.c.uploaded_at <= bindparam("uploaded_before", type_=INSTANT),
-            )
-            .order_by(files.c.id)
-            .limit(bindparam("limit_rows", type_=BIGINT))
-            .with_for_update(skip_locked=True)
-        )
-    )
-    .returning(files.c.key)
+_END_UPLOADS = _delete_some(file_uploads, _U.begun_at <= bindparam("begun_before", type_=INSTANT))
+_GIVE_UP_UNATTACHED = _delete_some(
+    files,
+    files.c.purpose == text(f"'{UPLOADED}'"),
+    files.c.uploaded_at <= bindparam("uploaded_before", type_=INSTANT),
 )
 _REMOVE = Statement(delete(files).where(files.c.id == func.any(bindparam("ids", type_=ARRAY(UUID)))))
 _CLAIMED = Statement(select(files.c.key).where(files.c.key == func.any(bindparam("keys", type_=ARRAY(TEXT)))))
