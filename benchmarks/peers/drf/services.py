@@ -66,21 +66,8 @@ def claim_task(task_id: UUID, writer_id: UUID, now: datetime) -> tuple[models.Ta
         writer.day = today
         writer.open_claims += 1
         writer.save(update_fields=["used", "day", "open_claims"])
-        models.OutboxMessage.objects.create(
-            event_id=uuid7(),
-            event_name="assignments.task_claimed",
-            subscriber="assignments.task_claimed.tell_people",
-            payload={
-                "task_id": task.id,
-                "student_id": task.student_id,
-                "title": task.title,
-                "writer_id": writer_id,
-                "due_at": claim.due_at,
-            },
-            trace_id=uuid7().hex,
-            occurred_at=now,
-            due_at=now,
-        )
+        about = _about(task, writer_id) | {"due_at": claim.due_at}
+        _message("assignments.task_claimed", about, uuid7().hex, now).save(force_insert=True)
     return task, writer
 
 
@@ -167,7 +154,6 @@ def approve_submission(
         )
         trace_id = uuid7().hex
         _record(task, submission, net, fee, admin_id, ip, trace_id, now)
-        about = {"task_id": task.id, "student_id": task.student_id, "title": task.title, "writer_id": writer.pk}
         released = {
             "release_id": release.id,
             "writer_id": writer.pk,
@@ -176,16 +162,11 @@ def approve_submission(
             "currency": task.currency,
         }
         models.OutboxMessage.objects.bulk_create(
-            models.OutboxMessage(
-                event_id=uuid7(),
-                event_name=name,
-                subscriber=f"{name}.tell_people",
-                payload=payload,
-                trace_id=trace_id,
-                occurred_at=now,
-                due_at=now,
+            _message(name, payload, trace_id, now)
+            for name, payload in (
+                ("assignments.payment_released", released),
+                ("assignments.work_approved", _about(task, writer.pk)),
             )
-            for name, payload in (("assignments.payment_released", released), ("assignments.work_approved", about))
         )
     return submission
 
@@ -248,6 +229,22 @@ def _credit_payment(event: models.GatewayEvent, said: dict[str, Any], now: datet
             due_at=now,
         )
         for subscriber in PAYMENT_SUBSCRIBERS
+    )
+
+
+def _about(task: models.Task, writer_id: UUID) -> dict[str, Any]:
+    return {"task_id": task.id, "student_id": task.student_id, "title": task.title, "writer_id": writer_id}
+
+
+def _message(name: str, payload: dict[str, Any], trace_id: str, now: datetime) -> models.OutboxMessage:
+    return models.OutboxMessage(
+        event_id=uuid7(),
+        event_name=name,
+        subscriber=f"{name}.tell_people",
+        payload=payload,
+        trace_id=trace_id,
+        occurred_at=now,
+        due_at=now,
     )
 
 

@@ -5,6 +5,7 @@ What is sent as a statement of its own comes before the first object changes, so
 
 import hashlib
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from fastapi import HTTPException
@@ -96,23 +97,8 @@ async def claim_task(session: AsyncSession, task_id: UUID, writer_id: UUID, now:
         writer.used = (writer.used if writer.day == today else 0) + 1
         writer.day = today
         writer.open_claims += 1
-        session.add(
-            OutboxMessage(
-                event_id=uuid7(),
-                event_name="assignments.task_claimed",
-                subscriber="assignments.task_claimed.tell_people",
-                payload={
-                    "task_id": task.id,
-                    "student_id": task.student_id,
-                    "title": task.title,
-                    "writer_id": writer_id,
-                    "due_at": due_at,
-                },
-                trace_id=uuid7().hex,
-                occurred_at=now,
-                due_at=now,
-            )
-        )
+        about = _about(task, writer_id) | {"due_at": due_at}
+        session.add(_message("assignments.task_claimed", about, uuid7().hex, now))
     return task, writer
 
 
@@ -322,7 +308,6 @@ async def approve_submission(
                 ("APPROVE_SUBMISSION", f"submission:{submission.id}", reviewed),
             )
         )
-        about = {"task_id": task.id, "student_id": task.student_id, "title": task.title, "writer_id": writer_id}
         released = {
             "release_id": release.id,
             "writer_id": writer_id,
@@ -331,18 +316,29 @@ async def approve_submission(
             "currency": task.currency,
         }
         session.add_all(
-            OutboxMessage(
-                event_id=uuid7(),
-                event_name=name,
-                subscriber=f"{name}.tell_people",
-                payload=payload,
-                trace_id=trace_id,
-                occurred_at=now,
-                due_at=now,
+            _message(name, payload, trace_id, now)
+            for name, payload in (
+                ("assignments.payment_released", released),
+                ("assignments.work_approved", _about(task, writer_id)),
             )
-            for name, payload in (("assignments.payment_released", released), ("assignments.work_approved", about))
         )
     return submission, rating, release, files
+
+
+def _about(task: Task, writer_id: UUID) -> dict[str, Any]:
+    return {"task_id": task.id, "student_id": task.student_id, "title": task.title, "writer_id": writer_id}
+
+
+def _message(name: str, payload: dict[str, Any], trace_id: str, now: datetime) -> OutboxMessage:
+    return OutboxMessage(
+        event_id=uuid7(),
+        event_name=name,
+        subscriber=f"{name}.tell_people",
+        payload=payload,
+        trace_id=trace_id,
+        occurred_at=now,
+        due_at=now,
+    )
 
 
 async def _is_blocked(session: AsyncSession, one: UUID, other: UUID) -> bool:
