@@ -3,7 +3,7 @@
 import asyncio
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -88,3 +88,12 @@ def database_url(postgres_server: EmbeddedPostgres, database_name: str) -> str:
 def database_dsn(postgres_server: EmbeddedPostgres, database_name: str) -> str:
     """Return the asyncpg DSN of the same database."""
     return postgres_server.asyncpg_dsn(database_name)
+
+
+@pytest.fixture
+async def superuser(database_dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """Connect as somebody who can do anything, triggers off."""
+    connection = await asyncpg.connect(database_dsn)
+    await connection.execute("SET session_replication_role = replica")
+    yield connection
+    await connection.close()

@@ -1,6 +1,5 @@
 """Goal R6: what breaks the books is found by the job that watches them, and the payouts it concerns stop."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import asyncpg
@@ -26,15 +25,6 @@ PLANTED = (
     ("unsealed_too_long", "transfer:{first}", "INSERT INTO ledger_unsealed (transfer_id) VALUES ({first})"),
 )
 """Ten ways to break the books behind the server's back: what it is called, whom it names, and how it is done."""
-
-
-@pytest.fixture
-async def superuser(database_dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """Connect as somebody who can do anything, triggers off."""
-    connection = await asyncpg.connect(database_dsn)
-    await connection.execute("SET session_replication_role = replica")
-    yield connection
-    await connection.close()
 
 
 async def asked_out(market: Market, person: Person, amount: int) -> str:

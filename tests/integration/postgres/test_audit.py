@@ -1,7 +1,6 @@
 """The audit trail: with the change or not at all, never changed, sealed, proven, and found again."""
 
 import os
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from time import perf_counter
 from uuid import UUID
@@ -26,15 +25,6 @@ from tests.fakes.core.system import NOON, FixedClock, SequentialIds
 ADA = AccountId(UUID(int=0xADA))
 FULL = 100_000
 CHAIN_ROWS = FULL if os.environ.get("SOKO_DRILL") else 5_000
-
-
-@pytest.fixture
-async def superuser(database_dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """Connect as somebody who can do anything, triggers off."""
-    connection = await asyncpg.connect(database_dsn)
-    await connection.execute("SET session_replication_role = replica")
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from time import perf_counter
 from typing import Any
 from uuid import UUID
@@ -25,15 +24,6 @@ FULL = 100_000
 MOVING = {"ledger_alarms", "ledger_balances", "ledger_unsealed", "audit_unsealed"}
 """What is no history: sums of it, what waits for its seal, and what is wrong with it."""
 CHAIN_ROWS = FULL if os.environ.get("SOKO_DRILL") else 5_000
-
-
-@pytest.fixture
-async def superuser(database_dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """Connect as somebody who can do anything, triggers off."""
-    connection = await asyncpg.connect(database_dsn)
-    await connection.execute("SET session_replication_role = replica")
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The oracle is worth what it notices: one planted fault per rule."""
 
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 import asyncpg
@@ -15,15 +14,6 @@ from tests.integration.postgres.conftest import PostgresUnits
 from tests.oracle import AT_REST, BOOKS, assert_sound, broken_rules
 
 TASK = UUID(int=0x7A5C)
-
-
-@pytest.fixture
-async def superuser(database_dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """Connect as somebody who can do anything, triggers off."""
-    connection = await asyncpg.connect(database_dsn)
-    await connection.execute("SET session_replication_role = replica")
-    yield connection
-    await connection.close()
 
 
 async def some_history(units: Units) -> None:
