@@ -1,9 +1,13 @@
 """What everything promises that carries wake-ups."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Protocol, TypeVar
 
 from application.core.kernel.realtime import Realtime
+from infrastructure.local.wake_ups import TOPICS_WAITING_MAX
+from interface.bootstrap.background import Background, Loop
 
 WITHIN_S = 5.0
 LOOK_EVERY_S = 0.01
@@ -27,6 +31,25 @@ class Heard:
 
     def _woken(self) -> None:
         self.times += 1
+
+
+class CarriedRealtime(Realtime, Protocol):
+    """What carries wake-ups to other processes, as long as it runs."""
+
+    async def run(self, stop: asyncio.Event) -> None: ...
+
+
+AnyCarried = TypeVar("AnyCarried", bound=CarriedRealtime)
+
+
+@asynccontextmanager
+async def running(realtime: AnyCarried) -> AsyncIterator[AnyCarried]:
+    """Run it as a process does, from the moment at which it listens."""
+    first = Heard(realtime, "anything")
+    async with Background((Loop("realtime", realtime.run),)):
+        await until("it listens", lambda: first.times == 1)
+        first.leave()
+        yield realtime
 
 
 class RealtimeContract:
@@ -79,3 +102,33 @@ class RealtimeContract:
         here.publish(topics)
         await until("everybody has heard", lambda: all(one.times for one in heard))
         assert {one.times for one in heard} == {1}
+
+
+class CarriedRealtimeContract(RealtimeContract):
+    """The fixtures `here` and `there` are two processes that run, and `idle` is a third one that does not yet."""
+
+    async def test_what_a_process_says_itself_does_not_come_back_to_it(
+        self, here: CarriedRealtime, there: CarriedRealtime
+    ) -> None:
+        ours, theirs, later = Heard(here, "a"), Heard(there, "a"), Heard(here, "b")
+        here.publish(["a"])
+        await until("the other has heard", lambda: theirs.times == 1)
+        there.publish(["b"])
+        await until("what was said later has come", lambda: later.times == 1)
+        assert ours.times == 1
+
+    async def test_a_process_that_is_cut_off_for_long_wakes_everybody_instead_of_remembering_all(
+        self, idle: CarriedRealtime, there: CarriedRealtime
+    ) -> None:
+        theirs = Heard(there, "never named")
+        idle.publish([f"t{number}" for number in range(TOPICS_WAITING_MAX + 1)])
+        async with Background((Loop("realtime", idle.run),)):
+            await until("they were woken", lambda: theirs.times == 1)
+
+    async def test_it_stops_at_once_and_says_what_is_left(self, idle: CarriedRealtime, there: CarriedRealtime) -> None:
+        theirs, stop = Heard(there, "a"), asyncio.Event()
+        idle.publish(["a"])
+        stop.set()
+        async with asyncio.timeout(2):
+            await idle.run(stop)
+        await until("it was said", lambda: theirs.times == 1)
