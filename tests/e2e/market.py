@@ -32,6 +32,7 @@ from interface.bootstrap.container import Server, build
 from interface.bootstrap.core.payment_gateways import BoundGateways
 from interface.bootstrap.runtime import real_adapters
 from interface.bootstrap.settings import read_settings
+from tests.e2e.transactions import AskedOutside, CountedDatabase
 from tests.fakes.core.mailer import InMemoryMailer
 from tests.fakes.core.payment_gateway import InMemoryPaymentGateway
 from tests.fakes.core.policies import DefaultPolicies
@@ -46,7 +47,7 @@ OPENING = datetime.fromisoformat("2026-03-02T08:00:00+00:00")
 REGISTERED_WORDS = {"student": "STUDENT", "writer": "WRITER"}
 
 
-class LipanaInMemory(InMemoryPaymentGateway):
+class LipanaInMemory(AskedOutside, InMemoryPaymentGateway):
     """The provider in memory with Lipana's callbacks."""
 
     async def verify(self, body: bytes, headers: Mapping[str, str], *, now: datetime, path: str = "") -> None:
@@ -54,6 +55,10 @@ class LipanaInMemory(InMemoryPaymentGateway):
 
     def parse(self, body: bytes, path: str = "") -> Any:
         return callback.parse(body)
+
+
+class MailerInMemory(AskedOutside, InMemoryMailer):
+    """The mail server in memory."""
 
 
 @dataclass(slots=True)
@@ -266,7 +271,7 @@ async def open_market(
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[Market]:
     """Open one process of the server over a database and a folder for its files; several share a clock."""
-    clock, policies, mailer = clock or FixedClock(OPENING), DefaultPolicies(), InMemoryMailer()
+    clock, policies, mailer = clock or FixedClock(OPENING), DefaultPolicies(), MailerInMemory()
     gateway = LipanaInMemory(clock)
     settings = read_settings(
         {
@@ -283,7 +288,7 @@ async def open_market(
         }
     )
     async with AsyncExitStack() as resources:
-        database = Database(url, pool_size=pool_size)
+        database = CountedDatabase(url, pool_size=pool_size)
         resources.push_async_callback(database.close)
         lagging = None
         if replica_url:
@@ -330,3 +335,5 @@ async def open_market(
         await market.refresh()
         yield market
         assert database.borrowed == 0
+        assert gateway.asked_inside == []
+        assert mailer.asked_inside == []
