@@ -107,14 +107,21 @@ class AccountRepositoryContract:
         with pytest.raises(UsernameTaken):
             await store(unit_of_work, an_account("amina"))
 
-    async def test_an_address_may_be_claimed_by_several_and_held_by_one(self, unit_of_work: Units) -> None:
-        one, two = an_account("amina", email="a@example.test"), an_account("brian", email="a@example.test")
+    @pytest.mark.parametrize(
+        ("kind", "address"), [(EMAIL, "a@example.test"), (ContactKind.PHONE, "+254712345678")], ids=["email", "phone"]
+    )
+    async def test_an_address_may_be_claimed_by_several_and_held_by_one(
+        self, kind: ContactKind, address: str, unit_of_work: Units
+    ) -> None:
+        one, two = an_account("amina"), an_account("brian")
+        for account in (one, two):
+            account.claim_contact(kind, address, now=NOON)
         await store(unit_of_work, one, two)
         async with unit_of_work() as uow:
-            (await uow.accounts.get(one.id)).verify_contact(EMAIL, "a@example.test", now=NOON)
+            (await uow.accounts.get(one.id)).verify_contact(kind, address, now=NOON)
             await uow.commit()
         async with unit_of_work() as uow:
-            (await uow.accounts.get(two.id)).verify_contact(EMAIL, "a@example.test", now=NOON)
+            (await uow.accounts.get(two.id)).verify_contact(kind, address, now=NOON)
             with pytest.raises(AddressVerifiedElsewhere):
                 await uow.commit()
 
