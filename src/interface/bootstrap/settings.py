@@ -360,6 +360,11 @@ def _unusable_serving(settings: Settings) -> list[str]:
         wrong.append(f"SOKO_API_PROCESSES: must be 1 to {PROCESSES_MAX}")
     if settings.api_processes > 1 and settings.realtime == "memory":
         wrong.append("SOKO_REALTIME: memory wakes sockets in one process only, and SOKO_API_PROCESSES names several")
+    if settings.api_processes > 1 and settings.simulator_port:
+        wrong.append(
+            "SOKO_SIMULATOR_PORT: must be 0 where SOKO_API_PROCESSES or --processes is more than 1:"
+            " each process has a simulator of its own"
+        )
     if not 0 <= settings.drain_seconds <= DRAIN_SECONDS_MAX:
         wrong.append(f"SOKO_DRAIN_SECONDS: must be 0 to {DRAIN_SECONDS_MAX}")
     if settings.traces_url and not settings.traces_url.startswith(("http://", "https://")):

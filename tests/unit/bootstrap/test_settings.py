@@ -4,8 +4,10 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from domain.core.files.policies import EXTENSIONS, FILE_SIZE_MAX
+from interface.bootstrap.cli import app
 from interface.bootstrap.settings import Settings, SettingsRefused, read_settings
 
 
@@ -54,6 +56,24 @@ def test_a_setting_of_the_wrong_kind_stops_the_start_in_plain_words(env: str, te
     with pytest.raises(SettingsRefused) as refused:
         read_settings({env: text})
     assert str(refused.value) == f"{env}: {told}"
+
+
+def test_several_processes_cannot_share_the_port_of_one_simulator(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SOKO_API_PROCESSES", "1")  # what the option puts there is taken away after the test
+    monkeypatch.setenv("SOKO_SIMULATOR_PORT", "8399")
+    monkeypatch.setenv("SOKO_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/nowhere")  # whatever starts all the same ends at once
+    refused = CliRunner().invoke(app, ["api", "--processes", "2"]).exception
+    assert isinstance(refused, SettingsRefused)
+    assert str(refused) == (
+        "SOKO_SIMULATOR_PORT: must be 0 where SOKO_API_PROCESSES or --processes is more than 1:"
+        " each process has a simulator of its own"
+    )
+    assert list(tmp_path.iterdir()) == []
+    assert read_settings({"SOKO_API_PROCESSES": "1", "SOKO_SIMULATOR_PORT": "8399"}).simulator_port == 8399
+    assert read_settings({"SOKO_API_PROCESSES": "2", "SOKO_SIMULATOR_PORT": "0"}).api_processes == 2
 
 
 LIVE = {

@@ -14,6 +14,7 @@ from application.core.payments.simulation import PaymentSimulator
 from infrastructure.daraja.gateway import DarajaPaymentGateway, DarajaPayouts, DarajaSettings
 from infrastructure.simulator.daraja import DarajaSimulator, DarajaSimulatorSettings, Kind
 from infrastructure.simulator.daraja_server import DarajaSimulatorServer
+from interface.bootstrap.core.simulator_port import listening
 from interface.bootstrap.settings import Settings, SettingsRefused
 
 DARAJA: Final = "daraja"
@@ -55,7 +56,7 @@ async def open_daraja(
         settles_after=SIMULATED_PAYER_TAKES if is_development else timedelta(0),
     )
     simulator = DarajaSimulator(made_up, clock, client)
-    server = await resources.enter_async_context(DarajaSimulatorServer(simulator, port=settings.simulator_port))
+    server = await listening(DarajaSimulatorServer(simulator, port=settings.simulator_port), settings, resources)
     daraja = DarajaSettings(
         base_url=server.origin,
         consumer_key=made_up.consumer_key,

@@ -22,6 +22,7 @@ from infrastructure.simulator.server import LipanaSimulatorServer
 from interface.bootstrap.core.daraja_gateway import DARAJA, DARAJA_SCRIPTS, open_daraja
 from interface.bootstrap.core.paypal_gateway import open_paypal
 from interface.bootstrap.core.simulated_cards import CARD_METHODS, CARD_SCRIPTS, open_cards
+from interface.bootstrap.core.simulator_port import listening
 from interface.bootstrap.core.stripe_gateway import open_stripe
 from interface.bootstrap.settings import Settings
 
@@ -67,7 +68,10 @@ def _certificates() -> ssl.SSLContext:
 async def open_gateways(
     settings: Settings, *, clock: Clock, resources: AsyncExitStack
 ) -> tuple[BoundGateways, PaymentSimulator | None]:
-    """Open the gateways, and what directs those that are simulated; all are closed with `resources`."""
+    """Open the gateways, and what directs those that are simulated; all are closed with `resources`.
+
+    Raises SettingsRefused.
+    """
     client = await resources.enter_async_context(httpx.AsyncClient(verify=_certificates()))
     simulated: dict[str, PaymentSimulator] = {}
     daraja = await open_daraja(settings, client=client, clock=clock, resources=resources)
@@ -128,7 +132,7 @@ async def _open_lipana(
         clock,
         client,
     )
-    server = await resources.enter_async_context(LipanaSimulatorServer(simulator, port=settings.simulator_port))
+    server = await listening(LipanaSimulatorServer(simulator, port=settings.simulator_port), settings, resources)
     lipana = LipanaSettings(
         base_url=server.base_url, api_key=api_key, callback_secret=secret, can_pay_out=settings.lipana_payouts
     )
