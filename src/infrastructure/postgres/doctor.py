@@ -1,13 +1,14 @@
 """What a database is like, for `soko doctor`: each question by itself, on a connection of its own."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 import asyncpg
 
-from application.core.operations.doctor import Check, Doubt, NotAsked, Trouble
+from application.core.operations.doctor import Check, Doubt, Look, NotAsked, Trouble
 from infrastructure.postgres.core.health import LATE, SILENT
 from infrastructure.postgres.database import RUNTIME_ROLE
 from infrastructure.postgres.migrations import revision_of
@@ -23,6 +24,8 @@ PROOF_OLD: Final = timedelta(hours=3)
 CONNECT_ADVICE: Final = "set DATABASE_URL to a PostgreSQL that runs and lets this user in"
 REPLICA_ADVICE: Final = "set DATABASE_REPLICA_URL to a replica that runs, or leave it empty"
 SERVER_SETTINGS: Final = {"application_name": "soko doctor", "statement_timeout": "4000", "timezone": "UTC"}
+
+Question: TypeAlias = Callable[[Connection], Awaitable[str]]
 
 _HISTORY_RIGHTS: Final = """
     SELECT table_name FROM unnest(ARRAY['ledger_transfers', 'ledger_postings', 'audit_entries']) AS t(table_name)
@@ -40,17 +43,26 @@ _RUNS: Final = """
 """
 
 
+class Unreached(Trouble):
+    """There is no connection."""
+
+
 class DatabaseQuestions:
-    """The checks of one database. `processes` and `pool` say how many connections the servers may ask for."""
+    """The checks of one database; `pool` is how many connections each process may open.
+
+    When it cannot be reached, the first check says so, and the others only that they were not made.
+    """
 
     def __init__(self, dsn: str, head: str, *, pool: int) -> None:
         self._dsn = dsn
         self._head = head
         self._pool = pool
+        self._first_tried = asyncio.Event()
+        self._is_reached = False
 
     def checks(self) -> list[Check]:
         """Return them in the order in which to read them."""
-        asked: list[tuple[str, Callable[[Connection], Awaitable[str]], str]] = [
+        asked: list[tuple[str, Question, str]] = [
             ("database", self._version, CONNECT_ADVICE),
             ("database connections", self._connections, "raise max_connections, or lower SOKO_DATABASE_POOL"),
             ("database clock", self._clock, "let both machines keep time by NTP"),
@@ -61,12 +73,34 @@ class DatabaseQuestions:
             ("jobs", self._jobs, "read the log of the worker"),
             ("ledger", self._ledger, "run `soko ledger verify`"),
         ]
-        return [Check(name, self._on_connection(ask), advice) for name, ask, advice in asked]
+        (name, ask, advice), *rest = asked
+        return [
+            Check(name, self._first(ask), advice),
+            *(Check(name, self._after_first(ask), advice) for name, ask, advice in rest),
+        ]
 
-    def _on_connection(self, ask: Callable[[Connection], Awaitable[str]]) -> Callable[[], Awaitable[str]]:
+    def _first(self, ask: Question) -> Look:
         async def look() -> str:
-            async with connected(self._dsn) as connection:
-                return await ask(connection)
+            try:
+                async with connected(self._dsn) as connection:
+                    self._is_reached = True
+                    self._first_tried.set()
+                    return await ask(connection)
+            finally:
+                self._first_tried.set()
+
+        return look
+
+    def _after_first(self, ask: Question) -> Look:
+        async def look() -> str:
+            try:
+                async with connected(self._dsn) as connection:
+                    return await ask(connection)
+            except Unreached as trouble:
+                await self._first_tried.wait()
+                if self._is_reached:
+                    raise
+                raise NotAsked("not looked at: the database cannot be reached") from trouble
 
         return look
 
@@ -217,13 +251,13 @@ def replica_check(dsn: str, *, lag_max_s: float) -> Check:
 
 @asynccontextmanager
 async def connected(dsn: str, *, advice: str = CONNECT_ADVICE) -> AsyncIterator[Connection]:
-    """Lend a connection for one question. Raises Trouble with `advice`."""
+    """Lend a connection for one question. Raises Unreached with `advice`."""
     try:
         connection = await asyncpg.connect(dsn, timeout=CONNECT_S, server_settings=SERVER_SETTINGS)
     except TimeoutError as error:
-        raise Trouble("no connection within 4 s", advice) from error
+        raise Unreached("no connection within 4 s", advice) from error
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise Trouble(f"no connection: {str(error) or type(error).__name__}", advice) from error
+        raise Unreached(f"no connection: {str(error) or type(error).__name__}", advice) from error
     try:
         yield connection
     finally:

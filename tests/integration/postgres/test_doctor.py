@@ -6,6 +6,7 @@ from pathlib import Path
 import asyncpg
 
 from application.core.operations.doctor import Finding, Verdict
+from infrastructure.postgres.doctor import CONNECT_ADVICE
 from interface.bootstrap.doctor import examine
 from interface.bootstrap.settings import examine_settings
 from tests.faults.processes import free_port
@@ -87,6 +88,32 @@ async def test_nothing_that_answers_wrongly_stops_the_rest_or_has_its_key_told(t
     assert found["redis"].verdict is Verdict.WARNING
     assert found["names of settings"].advice == "do you mean SOKO_DATABASE_POOL?"
     assert "the-password" not in repr(found)
+
+
+DATABASE = ("database", "database connections", "database clock", "database schema", "database role")
+WORK = ("worker", "outbox", "jobs", "ledger")
+
+
+async def test_a_database_that_cannot_be_reached_is_said_once_and_the_rest_about_it_is_not_looked_at(
+    tmp_path: Path,
+) -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    closed = free_port()
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+        silent = server.sockets[0].getsockname()[1]
+        refused, mute = await asyncio.gather(
+            findings(tmp_path, f"postgresql+asyncpg://soko@127.0.0.1:{closed}/soko"),
+            findings(tmp_path, f"postgresql+asyncpg://soko@127.0.0.1:{silent}/soko"),
+        )
+    assert refused["database"].found == "no connection: [Errno 111] Connection refused"
+    assert mute["database"].found == "no connection within 4 s"
+    for found in (refused, mute):
+        assert (found["database"].verdict, found["database"].advice) == (Verdict.FAILED, CONNECT_ADVICE)
+        for name in (*DATABASE[1:], *WORK):
+            assert found[name] == Finding(name, Verdict.SKIPPED, "not looked at: the database cannot be reached")
 
 
 async def test_in_production_everything_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
