@@ -25,6 +25,7 @@ from infrastructure.postgres.core.revocations import PostgresRevocations
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.replica import LaggingReads
 from infrastructure.queue.delivery import DeliverMessage
+from infrastructure.system.ids import UuidV7Source
 from interface.bootstrap.adapters import Adapters
 from interface.bootstrap.area import SubscriptionList
 from interface.bootstrap.asgi import create_edge
@@ -116,7 +117,7 @@ class Market:
         """Return the headers of a person whose token was issued just now."""
         claims = AccessClaims(
             account_id=person.id,
-            family_id=uuid4(),
+            family_id=UuidV7Source().new(),  # with its time in it: a restore ends all that began before
             epoch=0,
             roles=person.roles,
             expires_at=self.clock.now() + timedelta(minutes=30),

@@ -4,15 +4,21 @@ The rows leave and come by COPY in its text format, which is the same for every 
 among them, since the migrations make it. Tables are read after those that they refer to.
 """
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
+from uuid import UUID
 
 import asyncpg
 
+from application.core.kernel.ports import AuditEntry
+from application.core.kernel.request_context import current_request
 from application.core.operations.backup import BackupRefused
+from domain.core.identity.sign_ins import EndReason
+from infrastructure.postgres.core.revocations import every_family_until
 from infrastructure.postgres.database import unavailable_when_down
 from infrastructure.postgres.migrations import revision_of
 from infrastructure.postgres.statements import Connection
@@ -52,6 +58,15 @@ _SEQUENCES = """
     SELECT quote_ident(schemaname) || '.' || quote_ident(sequencename) AS name, last_value FROM pg_sequences
     WHERE schemaname = 'public' AND last_value IS NOT NULL
 """
+_END_SIGN_INS = "UPDATE sign_ins SET ended_at = $1, end_reason = $2 WHERE ended_at IS NULL"
+_END_ACCESS = "INSERT INTO access_revocations (id, family_id, created_at) VALUES ($1, $2, $3)"
+_WITHDRAW_CODES = "UPDATE one_time_codes SET used_at = $1 WHERE used_at IS NULL"
+_WITHDRAW_RECOVERY = "UPDATE second_factors SET recovery_digests = '{}' WHERE recovery_digests <> '{}'"
+_ADD_ENTRY = """
+    INSERT INTO audit_entries (id, action, target, actor_label, after, trace_id, created_at)
+    VALUES ($1, $2, $3, 'cli', $4, $5, $6)
+"""
+_ADD_UNSEALED = "INSERT INTO audit_unsealed (entry_id) VALUES ($1)"
 _HAND_OVER = """
     UPDATE withdrawals SET stage = 'processing', gateway = NULL, next_step_at = NULL WHERE stage = 'approved'
 """
@@ -80,6 +95,17 @@ class StoredFile:
     key: str
     size: int
     sha256: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What a restore took back of what opened accounts."""
+
+    sessions: int
+    codes: int
+    """One-time codes that were not used."""
+    recovery: int
+    """Second factors without recovery codes now."""
 
 
 class TargetRefused(BackupRefused):
@@ -195,12 +221,35 @@ class Loading:
         """Return what all postings come to, by currency."""
         return await _moved(self._connection)
 
+    async def end_sessions(self, *, now: datetime, revocation_id: UUID) -> Ended:
+        """End every sign-in that ever was, and withdraw all codes that may have been used since the backup.
+
+        Which of them were ended or used since, nobody knows any more. Second factors stay, so that nobody is let in
+        with a password alone.
+        """
+        sessions = await self._count(_END_SIGN_INS, now, EndReason.RESTORED.value)
+        await self._connection.execute(_END_ACCESS, revocation_id, every_family_until(now), now)
+        codes = await self._count(_WITHDRAW_CODES, now)
+        has_factors = "second_factors" in await self.tables()  # older schemas have none
+        recovery = await self._count(_WITHDRAW_RECOVERY) if has_factors else 0
+        return Ended(sessions=sessions, codes=codes, recovery=recovery)
+
+    async def record(self, entry: AuditEntry, *, entry_id: UUID, now: datetime) -> None:
+        """Put an entry in the audit trail, as from the command line."""
+        after = None if entry.after is None else json.dumps(entry.after)
+        trace_id = current_request().trace_id
+        await self._connection.execute(_ADD_ENTRY, entry_id, entry.action, entry.target, after, trace_id, now)
+        await self._connection.execute(_ADD_UNSEALED, entry_id)
+
     async def hand_over_payouts(self) -> int:
         """Leave every approved withdrawal to a person, and return how many there were.
 
         Whether it was sent after the backup was made, only the provider knows; sending it again could pay it twice.
         """
-        return int((await self._connection.execute(_HAND_OVER)).split()[-1])
+        return await self._count(_HAND_OVER)
+
+    async def _count(self, sql: str, *values: object) -> int:
+        return int((await self._connection.execute(sql, *values)).split()[-1])
 
 
 @asynccontextmanager

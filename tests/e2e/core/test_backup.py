@@ -1,6 +1,8 @@
 """A backup made while people trade, everything destroyed, and the market that comes back from it (R1)."""
 
 import asyncio
+import json
+import re
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -18,7 +20,8 @@ from interface.bootstrap.core.operator_backup import back_up_for_operator, resto
 from interface.bootstrap.runtime import MIGRATIONS
 from interface.bootstrap.settings import Settings
 from tests.e2e.assignments.stage import DOCX, set_stage
-from tests.e2e.market import open_market
+from tests.e2e.core.test_second_factor import bearer, turn_on
+from tests.e2e.market import PASSWORD, open_market
 from tests.oracle import assert_sound
 
 KEY = "a key of a test, thirty-two bytes or more"
@@ -150,6 +153,60 @@ async def test_what_was_acknowledged_before_the_backup_comes_back_whole(
         completed = {"action": "complete", "reference": "receipt-1"}
         reply = await market.post(stage.admin, action, completed)
         assert (reply.status_code, reply.json()["stage"]) == (200, "completed")
+
+
+async def test_after_a_restore_everybody_signs_in_again_and_no_code_of_before_opens_anything(
+    places: tuple[Place, Place], tmp_path: Path
+) -> None:
+    old, new = places
+    path = tmp_path / "kept.backup"
+    async with open_market(old.url, old.folder) as market:
+        await market.register("amina")
+        await market.register("brian")
+        amina = (await market.post(None, "/api/auth/login", {"username": "amina", "password": PASSWORD})).json()
+        phone, amina = await turn_on(market, amina["access"])
+        brian = (await market.post(None, "/api/auth/login", {"username": "brian", "password": PASSWORD})).json()
+        await market.post(None, "/api/auth/password-reset", {"email": "brian@example.test"})
+        await market.drain()
+        link = re.search(r"token=([A-Za-z0-9_-]{48})\b", market.mailer.sent[-1].text)
+        assert link is not None
+        reset = {"token": link[1], "new_password": "Deep-rivers-9"}
+        await keep(old, path)
+        out = {"refresh": brian["refresh"]}
+        assert (await market.http.post("/api/auth/logout", json=out, headers=bearer(brian["access"]))).is_success
+        await market.register("later")
+        later = (await market.post(None, "/api/auth/login", {"username": "later", "password": PASSWORD})).json()
+        before = market.clock
+
+    told = await restore_for_operator(settings_of(new), new.url, path, nothing, replace=False)
+
+    assert (told.sessions_ended, told.codes_withdrawn, told.recovery_withdrawn, told.broken) == (3, 3, 1, ())
+    async with open_market(new.url, new.folder, clock=before) as market:
+        for session in (amina, brian, later):
+            me = await market.http.get("/api/auth/me", headers=bearer(session["access"]))
+            assert (me.status_code, me.json()["code"]) == (401, "identity.not_signed_in")
+            again = await market.post(None, "/api/auth/refresh", {"refresh": session["refresh"]})
+            assert (again.status_code, again.json()["code"]) == (401, "identity.refresh_invalid")
+        refused = await market.post(None, "/api/auth/password-reset-confirm", reset)
+        assert (refused.status_code, refused.json()["code"]) == (422, "identity.code_invalid")
+        login = {"username": "amina", "password": PASSWORD}
+        challenge = (await market.post(None, "/api/auth/login", login)).json()["challenge"]
+        lost = {"challenge": challenge, "code": amina["recovery_codes"][0]}
+        assert (await market.post(None, "/api/auth/login/second-factor", lost)).status_code == 422
+        at_hand = {"challenge": challenge, "code": phone.shows(market.clock)}
+        signed_in = await market.post(None, "/api/auth/login/second-factor", at_hand)
+        assert signed_in.status_code == 200
+        me = await market.http.get("/api/auth/me", headers=bearer(signed_in.json()["access"]))
+        assert me.status_code == 200
+        recorded = "SELECT actor_label, after::text FROM audit_entries WHERE action = 'backup_restored'"
+        ((who, what),) = await rows(new, recorded)
+    assert who == "cli"
+    assert json.loads(str(what)) == {
+        "sessions_ended": 3,
+        "codes_withdrawn": 3,
+        "recovery_withdrawn": 1,
+        "payouts_handed_over": 0,
+    }
 
 
 async def test_a_bad_archive_changes_nothing(places: tuple[Place, Place], tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ class EndReason(StrEnum):
     PASSWORD = "password"  # noqa: S105  # a word, not a secret
     SUSPENDED = "suspended"
     SECOND_FACTOR = "second_factor"
+    RESTORED = "restored"
+    """It came out of a backup, and nobody knows whether it was ended since."""
 
 
 class Refresh(StrEnum):

@@ -36,12 +36,23 @@ OVERLAP = timedelta(minutes=2)
 REMEMBERED = timedelta(minutes=ACCESS_LIFE_MAX_MIN)
 """No access token lives longer."""
 
+_AFTER_ITS_TIME = (1 << 80) - 1
+"""Of an id, the bits behind its milliseconds."""
+
 _R = access_revocations.c
 _SINCE = Statement(
     select(_R.id, _R.family_id, _R.account_id, _R.before_epoch, _R.created_at)
     .where(_R.created_at > bindparam("since"))
     .order_by(_R.created_at)
 )
+
+
+def every_family_until(at: datetime) -> UUID:
+    """Return what stands for all sign-ins that began up to a time, where a revocation names a family.
+
+    Their ids begin with the milliseconds of their time and are not greater than this; it is nobody's own.
+    """
+    return UUID(int=int(at.timestamp() * 1000) << 80 | _AFTER_ITS_TIME)
 
 
 class PostgresRevocations:
@@ -66,6 +77,7 @@ class PostgresRevocations:
         self._clock = clock
         self._elapsed = elapsed
         self._families: dict[UUID, datetime] = {}
+        self._all_until = UUID(int=0)
         self._epochs: dict[AccountId, tuple[int, datetime]] = {}
         self._followed_at: float | None = None
         self._since: datetime | None = None
@@ -94,8 +106,11 @@ class PostgresRevocations:
         async with self._database.connection() as connection:
             rows = await _SINCE.fetch(connection, since=since)
         for row in rows:
-            if row["family_id"] is not None:
-                self._families[row["family_id"]] = row["created_at"]
+            family_id = row["family_id"]
+            if family_id is not None and family_id.int & _AFTER_ITS_TIME == _AFTER_ITS_TIME:
+                self._all_until = max(self._all_until, family_id)
+            elif family_id is not None:
+                self._families[family_id] = row["created_at"]
             else:
                 self._remember_epoch(AccountId(row["account_id"]), row["before_epoch"], row["created_at"])
         self._followed_at, self._since = asked_at, now
@@ -104,7 +119,7 @@ class PostgresRevocations:
     def covers(self, claims: AccessClaims) -> bool:
         if self._followed_at is None or self._elapsed() - self._followed_at > STALE_AFTER_S:
             raise Unavailable(retry_after_s=1)
-        if claims.family_id in self._families:
+        if claims.family_id in self._families or claims.family_id <= self._all_until:
             return True
         ended = self._epochs.get(claims.account_id)
         return ended is not None and claims.epoch < ended[0]

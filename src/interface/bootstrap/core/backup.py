@@ -5,8 +5,8 @@ A backup is one archive: `tables/<table>/<number>` (zlib over rows as COPY write
 and the SHA-256 of every part. Rows and the list of files are of one instant; a file's bytes never change under its key.
 
 Bringing one back: the archive is read whole first, so that a bad one changes nothing. Then the schema is made as it was
-when the backup was made, all rows come in one transaction, files follow, and the migrations of this version go on from
-there.
+when the backup was made, all rows come in one transaction, which also ends every session and withdraws every code,
+files follow, and the migrations of this version go on from there.
 """
 
 import hashlib
@@ -22,11 +22,13 @@ from typing import IO, Any, Final, TypeAlias, cast
 import msgspec
 
 from application.core.files.storage import ObjectStorage, is_key
+from application.core.kernel.ports import AuditEntry
 from domain.core.kernel.errors import NotFound
 from infrastructure.local.archive import ArchiveRefused, ArchiveWriter, parts_of, written_archive
 from infrastructure.postgres.database import dsn_of
 from infrastructure.postgres.migrations import Migrations
 from infrastructure.postgres.snapshot import (
+    Ended,
     Moved,
     Snapshot,
     StoredFile,
@@ -36,6 +38,8 @@ from infrastructure.postgres.snapshot import (
     open_snapshot,
     open_target,
 )
+from infrastructure.system.clock import SystemClock
+from infrastructure.system.ids import UuidV7Source
 from interface.bootstrap.settings import Settings
 
 FORMAT: Final = 1
@@ -94,6 +98,7 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
 
     manifest: Manifest
     payouts_handed_over: int
+    ended: Ended
     files_missing: int
     is_other_key: bool
     """Whether the backup was made under another SECRET_KEY."""
@@ -196,13 +201,14 @@ async def restore(
             await migrations.downgrade()
         if await target.revision() != manifest.revision:
             await migrations.upgrade(manifest.revision)
-        handed_over = await _load(target, settings, path, manifest, progress)
+        handed_over, ended = await _load(target, settings, path, manifest, progress)
     await _restore_files(settings, storage, path, manifest, progress)
     missing = await _missing_files(dsn_of(url), storage, progress)
     await migrations.upgrade()
     return Restored(
         manifest=manifest,
         payouts_handed_over=handed_over,
+        ended=ended,
         files_missing=missing,
         is_other_key=manifest.secret_key_mark not in {_mark(settings.secret_key), _mark(settings.previous_secret_key)},
     )
@@ -376,7 +382,9 @@ async def _require_ready(target: Target, migrations: Migrations, *, replace: boo
         )
 
 
-async def _load(target: Target, settings: Settings, path: Path, manifest: Manifest, progress: Progress) -> int:
+async def _load(
+    target: Target, settings: Settings, path: Path, manifest: Manifest, progress: Progress
+) -> tuple[int, Ended]:
     async with target.loading() as loading:
         shapes = await loading.tables()
         if {name: table.columns for name, table in shapes.items()} != {
@@ -393,7 +401,21 @@ async def _load(target: Target, settings: Settings, path: Path, manifest: Manife
         moved = {each: Moved(found.postings, int(found.minor)) for each, found in manifest.ledger.items()}
         if await loading.moved() != moved:
             raise ArchiveRefused(f"{path}: the sums of the ledger are not those that were kept")
-        return await loading.hand_over_payouts()
+        handed_over = await loading.hand_over_payouts()
+        ids, now = UuidV7Source(), SystemClock().now()
+        ended = await loading.end_sessions(now=now, revocation_id=ids.new())
+        entry = AuditEntry(
+            action="backup_restored",
+            target=f"backup:{manifest.taken_at.isoformat()}",
+            after={
+                "sessions_ended": ended.sessions,
+                "codes_withdrawn": ended.codes,
+                "recovery_withdrawn": ended.recovery,
+                "payouts_handed_over": handed_over,
+            },
+        )
+        await loading.record(entry, entry_id=ids.new(), now=now)
+        return handed_over, ended
 
 
 class _Rows:

@@ -69,6 +69,9 @@ async def restore_for_operator(
         revision=migrations.head,
         files_missing=restored.files_missing,
         payouts_handed_over=restored.payouts_handed_over,
+        sessions_ended=restored.ended.sessions,
+        codes_withdrawn=restored.ended.codes,
+        recovery_withdrawn=restored.ended.recovery,
         is_other_key=restored.is_other_key,
         broken=tuple(broken[:BROKEN_TOLD_MAX]),
     )

@@ -39,6 +39,11 @@ class RestoreTold:
     revision: str
     files_missing: int
     payouts_handed_over: int
+    sessions_ended: int
+    codes_withdrawn: int
+    """One-time codes that were not used."""
+    recovery_withdrawn: int
+    """Second factors whose recovery codes were withdrawn."""
     is_other_key: bool
     broken: tuple[str, ...]
     """What does not prove, in the ledger and in the audit trail."""
@@ -115,6 +120,10 @@ def _tell_restored(told: RestoreTold) -> None:
         typer.echo("What came back does not prove; it did not when it was kept. Do not serve it.", err=True)
         raise typer.Exit(BROKEN)
     typer.echo("The books and the audit trail are sound.")
+    typer.echo(
+        f"Everybody has to sign in again: {told.sessions_ended} sessions were ended, {told.codes_withdrawn} unused"
+        f" codes withdrawn, and the recovery codes of {told.recovery_withdrawn} second factors; the factors themselves stay."
+    )
     if told.files_missing:
         typer.echo(f"{told.files_missing} files are missing from the storage.", err=True)
     if told.is_other_key:
@@ -130,7 +139,8 @@ def _tell_restored(told: RestoreTold) -> None:
         f"   ask the providers to send their events since {since} again, where they can",
         f"compare the withdrawals with the providers' statements since {since} before you approve any:",
         f"   {told.payouts_handed_over} that were approved wait as 'processing' for your word, none is sent by itself",
-        f"repeat what administrators changed since {since}: suspensions, roles, policies",
+        f"repeat what administrators changed since {since}: suspensions, roles, policies;",
+        "   passwords and second factors are those of the backup, also where they were changed for a good reason",
     ]
     typer.echo("Next:")
     number = 0
