@@ -65,7 +65,12 @@ def api(
     inherited: Annotated[str, typer.Option(hidden=True, help="As one of several processes: on these sockets")] = "",
     announce: Annotated[bool, typer.Option("--announce", hidden=True, help="Of these, say that we serve")] = False,
 ) -> None:
-    """Answer requests; the worker and the scheduler run elsewhere. SIGHUP replaces the processes one by one."""
+    """Answer requests; the worker and the scheduler run elsewhere.
+
+    With several processes, `kill -HUP PID` of this one starts a new process in the place of each, one after the other
+    and without a failed request: after an upgrade, or when a secret in a file has changed. Other settings need a
+    restart. A single process ends at SIGHUP.
+    """
     if processes is not None:
         os.environ["SOKO_API_PROCESSES"] = str(processes)  # the processes that are started read it, too
     settings = _prepare()

@@ -121,7 +121,7 @@ class Processes:
     async def run(self) -> int:
         """Serve until a signal and return the exit status: the first process's, if it never came to answer.
 
-        SIGHUP replaces every process by a new one, which reads code and settings anew.
+        SIGHUP replaces every process by a new one, which reads code and secrets in files anew; its environment is ours.
         """
         with stopping_on_signals(self._tell_all), _on_hangup(self.replace_all):
             first = await self._start("--announce")

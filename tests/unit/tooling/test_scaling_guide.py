@@ -5,7 +5,9 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from interface.bootstrap.cli import app
 from interface.bootstrap.runtime import with_driver
 from interface.bootstrap.settings import Settings
 
@@ -25,6 +27,17 @@ def test_every_file_exists() -> None:
 
 
 LINKS = re.findall(r"\]\(([\w./-]+)\)", GUIDE)
+
+
+def test_how_to_replace_processes_is_told_where_a_newcomer_looks() -> None:
+    anchor = "scaling.md#several-processes-and-new-versions"
+    assert "\n## Several processes and new versions\n" in GUIDE
+    assert f"docs/{anchor}" in (ROOT / "README.md").read_text()
+    assert anchor in (ROOT / "docs" / "operations.md").read_text()
+    shown = " ".join(CliRunner().invoke(app, ["api", "--help"]).output.split())
+    for text in (GUIDE, (ROOT / "README.md").read_text(), shown):
+        assert "`kill -HUP PID`" in text
+    assert "Other settings need a restart. A single process ends at SIGHUP." in shown
 
 
 def test_the_sums_of_connections_are_those_of_the_default_pool() -> None:

@@ -122,7 +122,7 @@ def _tell_restored(told: RestoreTold) -> None:
     typer.echo("The books and the audit trail are sound.")
     typer.echo(
         f"Everybody has to sign in again: {told.sessions_ended} sessions were ended, {told.codes_withdrawn} unused"
-        f" codes withdrawn, and the recovery codes of {told.recovery_withdrawn} second factors; the factors themselves stay."
+        f" codes withdrawn, and the recovery codes of {told.recovery_withdrawn} second factors; the factors stay."
     )
     if told.files_missing:
         typer.echo(f"{told.files_missing} files are missing from the storage.", err=True)
