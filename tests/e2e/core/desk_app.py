@@ -21,6 +21,7 @@ from application.core.identity.security import AccessClaims
 from application.core.identity.socket_access import SocketAccess
 from application.core.operations.figures import Figures
 from domain.core.kernel.ids import AccountId
+from domain.core.operations.schedule import Schedule
 from infrastructure.local.disk_storage import DiskObjectStorage
 from infrastructure.local.mail_catcher import MailCatcher
 from infrastructure.local.realtime import InMemoryRealtime
@@ -123,6 +124,7 @@ class DeskApp:
     deliver_message: DeliverMessage
     outbox: PostgresOutbox
     jobs: dict[str, Callable[[int], Any]]
+    schedules: dict[str, Schedule]
 
     def bearer(self, account: AccountId, *roles: str) -> dict[str, str]:
         """Return the headers of a signed-in account."""
@@ -243,6 +245,7 @@ async def desk_app(url: str, folder: Path) -> AsyncIterator[DeskApp]:
                 deliver_message=DeliverMessage(outbox, subscriptions),
                 outbox=outbox,
                 jobs={job.name: job.run for job in server.jobs},
+                schedules={job.name: job.schedule for job in server.jobs},
             )
     finally:
         await catcher.stop()

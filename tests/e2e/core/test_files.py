@@ -4,11 +4,13 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from application.core.files.clean_orphans import ORPHAN_AGE
 from domain.core.files.policies import FILE_SIZE_MAX, MEGABYTE
 from domain.core.kernel.ids import AccountId
 from tests.e2e.core.desk_app import TASK, DeskApp, desk_app
@@ -189,6 +191,14 @@ async def test_a_file_that_waits_for_its_scan_is_not_ready(desk: DeskApp) -> Non
     assert (got.status_code, got.json()["code"]) == (409, "files.not_ready")
     assert await desk.jobs["files.scan"](200) == 1
     assert (await desk.http.get(shown["url"])).status_code == 200
+
+
+async def test_an_orphan_is_looked_for_so_often_that_it_is_gone_a_day_after_its_grace(desk: DeskApp) -> None:
+    schedule = desk.schedules["files.clean_orphans"]
+    now = desk.clock.now()
+    runs = {schedule.latest_due(now + timedelta(hours=hour)) for hour in range(48)}
+    between = [later - earlier for earlier, later in pairwise(sorted(runs))]
+    assert (ORPHAN_AGE, max(between)) == (timedelta(hours=24), timedelta(hours=6))
 
 
 async def test_the_sweep_keeps_what_is_claimed(desk: DeskApp) -> None:

@@ -1,6 +1,7 @@
 """Remove stored bytes that no row claims.
 
-- Only what is older than a day: a request that is still running claims what it stored long before that.
+- Only what is older than a day: a request that is still running claims what it stored long before that. It runs every
+  six hours, so an orphan lives for thirty hours at most while workers run.
 - Left over are bytes of requests that failed or crashed, and those of removed files (files.no_orphans).
 """
 

@@ -1,7 +1,7 @@
 """Files as the server sees them."""
 
 from dataclasses import dataclass
-from datetime import time, timedelta
+from datetime import timedelta
 
 from application.core.files.clean_orphans import CleanOrphans
 from application.core.files.open_file import LinkToFile, OpenFile, SignFile
@@ -95,6 +95,6 @@ def files_area(adapters: Adapters) -> Area:
         jobs=(
             Job(name="files.scan", run=scan_files, every=timedelta(minutes=1)),
             Job(name="files.end_uploads", run=end_uploads, every=timedelta(minutes=10)),
-            Job(name="files.clean_orphans", run=clean_orphans, daily_at=time(3)),
+            Job(name="files.clean_orphans", run=clean_orphans, every=timedelta(hours=6)),
         ),
     )
