@@ -2,13 +2,15 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
 import pytest
 
+from tests.e2e.authorization.fields import Shown, complaints, differences, documented
 from tests.e2e.authorization.matrix import FORBIDDEN, HIDDEN, MATRIX, MORE, NOTHING, UNSIGNED, YES, Row, rows_of
 from tests.e2e.authorization.world import ACTORS, NOBODY, PAIRS, PDF, World, open_world
 from tests.e2e.market import PASSWORD, Market
@@ -90,6 +92,39 @@ def told(reply: httpx.Response, thing: str) -> object:
     return reply.status_code, json.dumps(body, sort_keys=True).replace(thing, "ID"), headers
 
 
+PROVES_WHO = {"logIn", "logInAsAdministrator"}
+"""Their bodies carry the password of somebody else than the actor, who is told what is his."""
+
+
+def complaints_about_the_reply(
+    world: World, name: str, actor: str, expected: str, reply: httpx.Response, secrets: dict[str, UUID]
+) -> Iterator[str]:
+    """Yield what is wrong with a reply by itself; secrets are for their owner and administrators alone."""
+    if reply.status_code >= 500 or reply.status_code in {400, 405, 413, 415}:
+        yield f"{reply.status_code} {reply.text[:200]}"
+    if (expected == UNSIGNED) != ("www-authenticate" in reply.headers):
+        yield f"WWW-Authenticate does not go with {reply.status_code}"
+    if expected == HIDDEN and any(one in reply.text for pair in PAIRS.values() for one in pair):
+        yield "the denial tells of somebody"
+    person = world.actor(actor)
+    own = None if person is None else person.id
+    if actor != "admin" and name not in PROVES_WHO:
+        yield from (f"it tells {one}" for one, whose in secrets.items() if whose != own and one in reply.text)
+
+
+def test_a_field_that_nobody_allowed_is_noticed_for_whom_it_is_shown() -> None:
+    kept = {"getTask": {"id": "student/own writer/own", "notes": "nobody"}}
+    assert differences(kept, kept) == []
+    for shown, told in (
+        ({"getTask": {**kept["getTask"], "phone": "writer/own"}}, "getTask: phone is shown to writer/own, who may"),
+        ({"getTask": {**kept["getTask"], "notes": "writer/other"}}, "getTask: notes is shown to writer/other, who"),
+        ({"getTask": {**kept["getTask"], "id": "student/own"}}, "getTask: id is shown to nobody more"),
+        ({**kept, "getUser": {"email": "anybody"}}, "getUser: email is shown to anybody, who may"),
+    ):
+        (found,) = differences(kept, shown)
+        assert found.startswith(told)
+
+
 async def test_every_operation_has_a_row_and_every_row_an_operation(market: Market) -> None:
     document = (await market.http.get("/api/schema")).json()
     named = {name_of(operation) for methods in document["paths"].values() for operation in methods.values()}
@@ -100,9 +135,12 @@ async def test_every_operation_has_a_row_and_every_row_an_operation(market: Mark
         assert row.cells.keys() == set(ACTORS)
 
 
-async def test_every_cell_is_met_and_a_denial_changes_nothing(world: World) -> None:
+async def test_every_cell_is_met_and_shows_what_it_may_and_a_denial_changes_nothing(world: World) -> None:
     wrong: list[str] = []
     played = 0
+    shown = Shown()
+    secrets = await world.secrets()
+    assert len(set(secrets.values())) > 10
     at_rest = await world.print_of_all()
     for method, path, operation, row in [
         (*each, row) for each in world.operations() for row in rows_of(name_of(each[2]))
@@ -117,21 +155,21 @@ async def test_every_cell_is_met_and_a_denial_changes_nothing(world: World) -> N
                 met = str(reply.status_code) if reply.status_code in DENIALS else YES
                 where = f"{method} {path} as {actor}, {target} {row.kind}"
                 played += 1
+                shown.note(name_of(operation), actor, target, reply)
+                tells = complaints_about_the_reply(world, name_of(operation), actor, expected, reply, secrets)
+                wrong += [f"{where}: {one}" for one in tells]
                 if met != expected:
                     wrong.append(f"{where}: {expected} expected, {reply.status_code} met: {reply.text[:200]}")
                 if expected != YES and await world.print_of_all() != at_rest:
                     wrong.append(f"{where}: denied, and something was written")
-                if reply.status_code >= 500 or reply.status_code in {400, 405, 413, 415}:
-                    wrong.append(f"{where}: {reply.status_code} {reply.text[:200]}")
-                if (expected == UNSIGNED) != ("www-authenticate" in reply.headers):
-                    wrong.append(f"{where}: WWW-Authenticate does not go with {reply.status_code}")
-                if expected == HIDDEN and any(name in reply.text for pair in PAIRS.values() for name in pair):
-                    wrong.append(f"{where}: the denial tells of somebody")
                 if expected == HIDDEN:  # another's and nobody's are told apart by nothing (goal Z4)
                     hidden[target] = told(reply, thing)
                 if method != "GET" and await world.print_of_all() != at_rest:
                     await world.put_back()
             if len({repr(one) for one in hidden.values()}) > 1:
                 wrong.append(f"{method} {path} as {actor}: what is another's is told from what is not there: {hidden}")
+    for _, _, operation in world.operations():
+        shown.note_document(name_of(operation), documented(world.document, operation))
+    wrong += complaints(shown.as_allowed())
     assert not wrong, "\n".join(wrong)
     assert played > 1000
