@@ -19,6 +19,9 @@ MEMORY_KIB = 19 * 1024
 PASSES = 2
 LANES = 1
 
+AT_ONCE_MAX = 16
+"""Hashes that one process makes at once, however many processors there are: 304 MiB."""
+
 Result = TypeVar("Result")
 
 
@@ -33,7 +36,8 @@ class Argon2PasswordHasher:
         self, *, memory_kib: int = MEMORY_KIB, passes: int = PASSES, lanes: int = LANES, threads: int | None = None
     ) -> None:
         self._hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=lanes, type=Type.ID)
-        self._threads = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="argon2")
+        self.at_once_max = threads or min(os.cpu_count() or 1, AT_ONCE_MAX)
+        self._threads = ThreadPoolExecutor(self.at_once_max, thread_name_prefix="argon2")
 
     async def hash(self, password: str) -> str:
         return await self._off_the_loop(lambda: self._hasher.hash(_as_bytes(password)))

@@ -70,6 +70,17 @@ class TestArgon2PasswordHasher(PasswordHasherContract):
         assert turns > 40
 
 
+@pytest.mark.parametrize(("processors", "at_once"), [(None, 1), (2, 2), (128, passwords.AT_ONCE_MAX)])
+def test_what_is_hashed_at_once_is_bounded_on_a_large_machine_too(
+    monkeypatch: pytest.MonkeyPatch, processors: int | None, at_once: int
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: processors)
+    hasher = Argon2PasswordHasher()
+    hasher.close()
+    assert hasher.at_once_max == at_once
+    assert passwords.AT_ONCE_MAX * passwords.MEMORY_KIB <= 512 * 1024
+
+
 def test_the_default_parameters_are_at_least_the_recommended_ones() -> None:
     assert (passwords.MEMORY_KIB >= 19 * 1024, passwords.PASSES >= 2, passwords.LANES >= 1) == (True, True, True)
 
