@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from application.core.identity.security import AccessClaims
+from application.core.identity.security import AccessClaims, PasswordHasher
 from domain.core.kernel.ids import AccountId
 from infrastructure.lipana import callback
 from infrastructure.postgres.core.outbox import PostgresOutbox
@@ -269,6 +269,7 @@ async def open_market(
     replica_url: str = "",
     replica_elapsed: Callable[[], float] = time.monotonic,
     clock: FixedClock | None = None,
+    passwords: PasswordHasher | None = None,
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[Market]:
     """Open one process of the server over a database and a folder for its files; several share a clock."""
@@ -310,7 +311,7 @@ async def open_market(
             real,
             gateways=BoundGateways({**real.gateways.by_method, "mpesa": gateway}),
             mailer=mailer,
-            passwords=PlainPasswordHasher(),
+            passwords=passwords or PlainPasswordHasher(),
             policies=policies,
             revocations=PostgresRevocations(database, clock, elapsed=lambda: 0.0),
         )

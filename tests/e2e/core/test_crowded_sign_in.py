@@ -1,0 +1,104 @@
+"""Goal A6: however many sign in at once, a few passwords are hashed at a time, and everybody else is answered."""
+
+import asyncio
+import itertools
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import argon2.low_level
+import pytest
+
+from domain.core.identity.policies import LOGIN_FAILURES_ACCOUNT
+from infrastructure.security.passwords import MEMORY_KIB, Argon2PasswordHasher
+from tests.e2e.market import PASSWORD, Market, open_market
+
+AT_ONCE = 2
+GUESSES_MAX = 3
+ASKED_S_MAX = 15
+
+
+class Watch:
+    """Stands in front of Argon2's own functions: counts who is inside, and holds them there while it is closed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.inside = self.most_inside = self.begun = 0
+        self.memory_kib: set[int] = set()
+        self.is_open, self.is_full = threading.Event(), threading.Event()
+        self.is_open.set()
+        self._lock = threading.Lock()
+        for name in ("hash_secret", "verify_secret"):
+            monkeypatch.setattr(f"argon2._password_hasher.{name}", self._watched(getattr(argon2.low_level, name)))
+
+    def _watched(self, real: Any) -> Any:
+        def watched(*arguments: Any, **named: Any) -> Any:
+            with self._lock:
+                self.begun += 1
+                self.inside += 1
+                self.most_inside = max(self.most_inside, self.inside)
+                if self.inside == AT_ONCE:
+                    self.is_full.set()
+                if "memory_cost" in named:
+                    self.memory_kib.add(named["memory_cost"])
+            try:
+                assert self.is_open.wait(ASKED_S_MAX)
+                return real(*arguments, **named)
+            finally:
+                with self._lock:
+                    self.inside -= 1
+
+        return watched
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
+    watch = Watch(monkeypatch)
+    yield watch
+    watch.is_open.set()  # or the threads would be waited for
+
+
+@pytest.fixture
+async def crowded(database_url: str, tmp_path: Path, watch: Watch) -> AsyncIterator[Market]:
+    hasher = Argon2PasswordHasher(threads=AT_ONCE)
+    async with open_market(database_url, tmp_path, pool_size=4, passwords=hasher) as opened:
+        opened.policies.set(LOGIN_FAILURES_ACCOUNT, GUESSES_MAX)
+        yield opened
+    watch.is_open.set()
+    hasher.close()
+
+
+async def test_sign_ins_at_once_are_hashed_a_few_at_a_time_and_the_others_are_answered_meanwhile(
+    crowded: Market, watch: Watch
+) -> None:
+    market = crowded
+    amina = await market.register("amina", "student")
+    await market.top_up(amina, 1000)
+
+    async def sign_in(name: str, password: str) -> int:
+        return (await market.post(None, "/api/auth/login", {"username": name, "password": password})).status_code
+
+    begun_before = watch.begun
+    watch.is_open.clear()
+    guesses = [asyncio.create_task(sign_in("amina", f"wrong {number}")) for number in range(8)]
+    strangers = [asyncio.create_task(sign_in(f"nobody{number}", PASSWORD)) for number in range(8)]
+    async with asyncio.timeout(ASKED_S_MAX):
+        refused = [await one for one in itertools.islice(asyncio.as_completed(guesses), 8 - GUESSES_MAX)]
+        assert refused == [429] * (8 - GUESSES_MAX)
+        assert await asyncio.to_thread(watch.is_full.wait, ASKED_S_MAX)
+        # every place where passwords are hashed is taken, and none will be free
+        assert (await market.get(None, "/health/live")).status_code == 200
+        assert (await market.get(None, "/health/ready")).status_code == 200
+        assert (await market.get(amina, "/api/wallet")).status_code == 200
+        asked = {"title": "An essay", "description": "900 words", "budget": "500.00"}
+        assert (await market.post(amina, "/api/assignments", asked)).status_code == 201
+        assert market.database.borrowed == 0  # who waits for a hash keeps no connection from anybody
+        assert (watch.inside, watch.begun - begun_before) == (AT_ONCE, AT_ONCE)
+        watch.is_open.set()
+        statuses = await asyncio.gather(*guesses, *strangers)
+    assert sorted(statuses) == [401] * (GUESSES_MAX + 8) + [429] * (8 - GUESSES_MAX)
+    assert watch.begun - begun_before == GUESSES_MAX + 8
+    assert watch.most_inside == AT_ONCE
+    assert watch.memory_kib == {MEMORY_KIB}  # so that many times as much is all that is taken
+    assert await sign_in("amina", PASSWORD) == 429
+    assert watch.begun - begun_before == GUESSES_MAX + 8
