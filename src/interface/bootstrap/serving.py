@@ -32,6 +32,10 @@ BACKLOG = 1024
 HEAD_BYTES_MAX = 64 * 1024
 """Request line and headers, or trailers; some eight times the longest that is ours."""
 
+LEFT_OVER_BYTES_MAX = 256 * 1024
+"""Of a body that was answered before its end. A little is read, so that who sent slightly too much keeps his connection
+and is sure to read why."""
+
 GATHERED_BYTES_MAX = 64 * 1024
 
 FRAME_BYTES_MAX = 64 * 1024
@@ -138,16 +142,25 @@ class Gathering:
         self._loop = loop
         self._written: list[bytes] = []
         self._size = 0
+        self._has_ended = False
         self.is_closing = transport.is_closing
 
     def write(self, data: bytes) -> None:
         """Write soon; at once where much has come together, so that a slow reader holds up who writes."""
+        if self._has_ended:
+            return
         if not self._written:
             self._loop.call_soon(self._flush)
         self._written.append(data)
         self._size += len(data)
         if self._size > GATHERED_BYTES_MAX:
             self._flush()
+
+    def write_eof(self) -> None:
+        """Send what is written, and nothing after it."""
+        self._flush()
+        self._has_ended = True
+        self._transport.write_eof()
 
     def close(self) -> None:
         """Send what is written, then close."""
@@ -164,13 +177,17 @@ class Gathering:
 
 
 class _BoundedHeads(HttpToolsProtocol):
-    """HTTP by httptools, which by itself keeps the head of a request however long it gets.
+    """HTTP by httptools, which by itself keeps the head of a request however long it gets, and reads a body to its end
+    after it was refused.
 
-    Counted are bytes in a row that complete nothing: neither a head, nor a piece of a body, nor a request.
+    Counted are bytes in a row that complete nothing: neither a head, nor a piece of a body, nor a request; and bytes of
+    a body that was answered already.
     """
 
     _waiting_bytes = 0
     _has_advanced = False
+    _left_over_bytes = 0
+    _has_hung_up = False
 
     def data_received(self, data: bytes) -> None:
         """Read what arrived, and hang up on a head without end."""
@@ -188,17 +205,29 @@ class _BoundedHeads(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Note that the head has ended."""
         self._has_advanced = True
+        self._left_over_bytes = 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Note that the body goes on."""
+        """Note that the body goes on, and hang up when it does so for long after its answer."""
         self._has_advanced = True
         super().on_body(body)
+        if self.cycle.response_complete:
+            self._left_over_bytes += len(body)
+            if self._left_over_bytes > LEFT_OVER_BYTES_MAX and not self._has_hung_up:
+                self._hang_up()
 
     def on_message_complete(self) -> None:
         """Note that the request has ended."""
         self._has_advanced = True
         super().on_message_complete()
+
+    def _hang_up(self) -> None:
+        """Read no more and write no more, then close: at once, a close would lose the reply on its way."""
+        self._has_hung_up = True
+        self.flow.pause_reading()
+        self.transport.write_eof()
+        self.loop.call_later(CLOSED_WITHIN_S, self.transport.close)
 
 
 class _Protocol(_BoundedHeads):
