@@ -16,7 +16,7 @@ BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 """Upper edges of the histograms: around what a short request takes, and around the limits that it must not pass."""
 
 SERIES_MAX: Final = 5_000
-"""Label sets that one figure may have; what comes after is not counted, so that nobody can fill the memory."""
+"""Label sets that one histogram keeps; what comes after is not counted, so that nobody can fill the memory."""
 
 Labels: TypeAlias = tuple[str, ...]
 
@@ -61,7 +61,7 @@ class Figures:
     sockets: Counter[Labels] = field(default_factory=Counter)
     """Open ones, by route."""
     wakes: int = 0
-    """Commits that woke sockets."""
+    """Topics that commits woke sockets of."""
     deliveries: Counter[Labels] = field(default_factory=Counter)
     """Of the outbox, by event and outcome."""
     delivery_times: Timings = field(default_factory=Timings)

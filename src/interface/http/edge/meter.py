@@ -1,12 +1,12 @@
 """Count what is answered, and the sockets that are open."""
 
-from application.core.operations.figures import Figures, Timing
+from application.core.operations.figures import Figures
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def known_method(method: str) -> str:
-    """Return a method under the name that is counted: made-up ones are all the same."""
+    """Return a method under the name that is counted: made-up ones are all the same, lest they fill the memory."""
     return method if method in METHODS else "other"
 
 
@@ -15,8 +15,6 @@ class HttpMeter:
 
     def __init__(self, figures: Figures | None = None) -> None:
         self.figures = figures or Figures()
-        self._found: dict[tuple[str, str], Timing] = {}
-        """The timings that were used, by what the request says."""
 
     def begun(self) -> None:
         """Count a request that is being answered."""
@@ -24,17 +22,9 @@ class HttpMeter:
 
     def answered(self, method: str, route: str, status: int, seconds: float, code: str | None) -> None:
         """Count one reply; `code` says what was refused, where something was."""
-        figures = self.figures
+        figures, method = self.figures, known_method(method)
         figures.in_flight -= 1
-        timing = self._found.get((method, route))
-        if timing is None:
-            known = known_method(method)  # made-up methods must not fill the memory
-            timing = figures.reply_times[known, route]
-            if known == method:
-                self._found[method, route] = timing
-            else:
-                method = known
-        timing.observe(seconds)
+        figures.reply_times[method, route].observe(seconds)
         figures.replies[method, route, str(status)] += 1
         if code is not None:
             figures.refusals[code,] += 1
