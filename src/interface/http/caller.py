@@ -4,6 +4,7 @@ Guards are coroutines although they wait for nothing: Litestar runs others in a 
 request's context would be lost.
 """
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from litestar import Request
@@ -22,27 +23,33 @@ AUTHENTICATE = "authenticate"
 
 async def signed_in(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """Let pass who is signed in. Raises NotSignedIn."""
-    authorization = _authorization(connection)
-    if authorization is None or authorization[: len(BEARER)].lower() != BEARER:
+    token = bearer_token(authorization_in(connection.scope["headers"]))
+    if token is None:
         raise NotSignedIn
-    authenticate = cast("Authenticate", connection.app.state[AUTHENTICATE])
-    caller = authenticate(authorization[len(BEARER) :].strip())
+    caller = cast("Authenticate", connection.app.state[AUTHENTICATE])(token)
     connection.scope["user"] = caller
     enter_request(current_request().of_account(caller.account_id))
 
 
 async def sometimes_signed_in(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Let everybody pass, and know who sent a token. Raises NotSignedIn for a token that is not valid."""
-    if _authorization(connection) is not None:
+    if authorization_in(connection.scope["headers"]) is not None:
         await signed_in(connection, handler)
 
 
-def _authorization(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
+def authorization_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """Return the header, looked for in what was sent: the framework would decode all headers to find it."""
-    for name, value in connection.scope["headers"]:
+    for name, value in headers:
         if name == b"authorization":
             return value.decode("latin-1")
     return None
+
+
+def bearer_token(authorization: str | None) -> str | None:
+    """Return the token that the header holds; None where there is no header, or another kind of it."""
+    if authorization is None or authorization[: len(BEARER)].lower() != BEARER:
+        return None
+    return authorization[len(BEARER) :].strip()
 
 
 def has_role(*roles: str) -> Guard:

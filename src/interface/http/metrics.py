@@ -13,9 +13,9 @@ from prometheus_client.registry import Collector
 from application.core.operations.figures import BUCKETS_S, Figures, Labels, Timings
 from application.core.operations.health import PaymentSigns, Vitals, VitalSigns
 from domain.core.kernel.errors import NotFound, NotSignedIn, Unavailable
+from interface.http.caller import bearer_token
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
-BEARER: Final = "bearer "
 
 LISTED: Final = (
     ("soko_http_request_seconds", "histogram", ("method", "route"), "Time to answer, by route."),
@@ -143,8 +143,7 @@ class MetricsPage:
             if not self._is_open:
                 raise NotFound
             return
-        said = authorization or ""
-        sent = said[len(BEARER) :].strip() if said[: len(BEARER)].lower() == BEARER else ""
+        sent = bearer_token(authorization) or ""
         if not hmac.compare_digest(sent.encode(), self._token.encode()):
             raise NotSignedIn
 

@@ -4,6 +4,7 @@ import msgspec
 
 from application.core.operations.health import ReadHealth
 from domain.core.kernel.errors import DomainError, NotFound
+from interface.http.caller import authorization_in
 from interface.http.core.health import LiveBody, ReadyBody
 from interface.http.edge.sending import send_body, send_refusal
 from interface.http.edge.wire_types import Receive, Scope, Send
@@ -40,7 +41,6 @@ class WatchPage:
                 ready = ReadyBody.of(await self._read_health())
                 return ready.http_status, msgspec.json.encode(ready), JSON
             case "/metrics":
-                sent = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-                return 200, await self._metrics.read(sent.decode("latin-1")), CONTENT_TYPE
+                return 200, await self._metrics.read(authorization_in(scope["headers"])), CONTENT_TYPE
             case _:
                 raise NotFound

@@ -17,7 +17,7 @@ from application.core.identity.authenticate import Caller
 from application.core.kernel.receipts import Receipts, StoredReply
 from application.core.kernel.request_context import RequestKey, current_request, enter_request
 from domain.core.kernel.errors import DomainError, Malformed, Unavailable
-from interface.http.caller import BEARER
+from interface.http.caller import authorization_in, bearer_token
 from interface.http.edge.bodies import ClientGone
 from interface.http.edge.sending import send_refusal
 from interface.http.edge.wire_types import App, Message, Receive, Scope, Send
@@ -108,14 +108,14 @@ class Idempotency:
             return
 
     def _owner(self, scope: Any) -> str | None:
-        authorization = next((value for name, value in scope["headers"] if name == b"authorization"), None)
+        authorization = authorization_in(scope["headers"])
         if authorization is None:
             return f"address:{current_request().ip}"
-        text = authorization.decode("latin-1")
-        if text[: len(BEARER)].lower() != BEARER:
+        token = bearer_token(authorization)
+        if token is None:
             return None
         try:
-            caller = self._authenticate(text[len(BEARER) :].strip())
+            caller = self._authenticate(token)
         except DomainError:
             return None
         scope["user"] = caller  # a replay never reaches the guard, and is logged as this account's all the same
