@@ -399,6 +399,7 @@ def _unusable_redis(settings: Settings) -> list[str]:
         return [f"REDIS_URL: must begin with {', '.join(REDIS_SCHEMES[:-1])} or {REDIS_SCHEMES[-1]}"]
     try:
         address = urlsplit(settings.redis_url)
+        address.port  # noqa: B018  raises for what is no number
     except ValueError:
         return ["REDIS_URL: is not an address"]
     is_near = address.scheme == "unix" or address.hostname in {"localhost", "127.0.0.1", "::1"}

@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from application.core.operations.doctor import Check, Doubt, Finding, NotAsked, Trouble, Verdict, cleared, diagnose
+from interface.bootstrap.doctor import examine
+from interface.bootstrap.settings import examine_settings
 from interface.cli.core.doctor import doctor_commands
 
 SECRET = "sk_live_of_a_test"
@@ -51,6 +54,14 @@ async def test_every_check_runs_within_its_time_and_no_secret_is_said() -> None:
         Finding("silent", Verdict.FAILED, "no answer within 0.05 s", "look again"),
         Finding("not_asked", Verdict.SKIPPED, "nothing is set"),
     ]
+
+
+async def test_an_address_that_cannot_be_read_is_a_finding_among_the_others(tmp_path: Path) -> None:
+    settings, wrong = examine_settings({"REDIS_URL": "redis://[cache", "SOKO_DATA_DIR": str(tmp_path)})
+    assert wrong == ["REDIS_URL: is not an address"]
+    found = {one.name: one for one in await examine(settings, wrong, {}, url=None, no_database="there is none")}
+    assert found["redis"].verdict is Verdict.WARNING
+    assert found["redis"].found == "it cannot be used: REDIS_URL: is not an address"
 
 
 def test_the_longer_of_two_secrets_is_cleared_first() -> None:

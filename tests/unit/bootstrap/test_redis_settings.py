@@ -20,6 +20,7 @@ NO_PASSWORD = (
         ),
         ({"REDIS_URL": "http://cache:6379"}, "REDIS_URL: must begin with redis://, rediss:// or unix://"),
         ({"REDIS_URL": "redis://[cache"}, "REDIS_URL: is not an address"),
+        ({"REDIS_URL": "redis://cache:port/0"}, "REDIS_URL: is not an address"),
         ({"SOKO_BROKER": "kafka"}, "SOKO_BROKER: must be memory or redis"),
         ({"SOKO_REALTIME": "carrier"}, "SOKO_REALTIME: must be postgres, redis or memory"),
     ],

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from application.core.identity.ports import AttemptCounter
@@ -13,32 +14,38 @@ from infrastructure.postgres.core.outbox import PostgresOutbox
 from infrastructure.queue.relay import OutboxRelay
 from interface.bootstrap.settings import Settings, SettingsRefused
 
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
 
 def shared_counter(settings: Settings, counter: AttemptCounter, resources: AsyncExitStack) -> AttemptCounter:
     """Return the counter of attempts, with its refusals remembered in Redis if there is one. Raises SettingsRefused."""
     if not settings.redis_url:
         return counter
-    from infrastructure.redis.connection import open_redis
     from infrastructure.redis.counters import ANSWER_WITHIN_S, RedisAttemptCounter
 
-    try:
-        redis = open_redis(settings.redis_url, within_s=ANSWER_WITHIN_S)
-    except ValueError as error:
-        raise SettingsRefused("REDIS_URL: is not an address") from error  # what the library says may quote the password
-    resources.push_async_callback(redis.aclose)
-    return RedisAttemptCounter(counter, redis)
+    return RedisAttemptCounter(counter, _opened(settings, resources, within_s=ANSWER_WITHIN_S))
 
 
 def redis_checks(settings: Settings, resources: AsyncExitStack) -> list[HealthCheck]:
-    """Return what looks at Redis, if there is one."""
+    """Return what looks at Redis, if there is one. Raises SettingsRefused."""
     if not settings.redis_url:
         return []
-    from infrastructure.redis.connection import open_redis
     from infrastructure.redis.health import ANSWER_WITHIN_S, RedisCheck
 
-    redis = open_redis(settings.redis_url, within_s=ANSWER_WITHIN_S)
+    return [RedisCheck(_opened(settings, resources, within_s=ANSWER_WITHIN_S))]
+
+
+def _opened(settings: Settings, resources: AsyncExitStack, *, within_s: float) -> "Redis":
+    """Return a client, which is closed with `resources`. Raises SettingsRefused."""
+    from infrastructure.redis.connection import open_redis
+
+    try:
+        redis = open_redis(settings.redis_url, within_s=within_s)
+    except ValueError as error:
+        raise SettingsRefused("REDIS_URL: is not an address") from error  # what the library says may quote the password
     resources.push_async_callback(redis.aclose)
-    return [RedisCheck(redis)]
+    return redis
 
 
 def redis_realtime(settings: Settings) -> Realtime:
