@@ -277,7 +277,7 @@ def _diagnose() -> list[Finding]:
                     url = resources.enter_context(database_of(settings))
                 else:
                     no_database = "there is none yet: `soko run` makes one in the data folder"
-            except (PostgresUnavailable, SettingsRefused, OSError) as error:
+            except (PostgresUnavailable, OSError) as error:
                 no_database, wrong = "see above", [*wrong, str(error)]
         found: list[Finding] = _finish(examine(settings, wrong, os.environ, url=url, no_database=no_database))
     return found

@@ -154,7 +154,7 @@ def _of_database(settings: Settings, url: str | None, no_database: str) -> list[
         else DatabaseQuestions(dsn_of(url), head_of(MIGRATIONS), pool=settings.database_pool).checks()
     )
     if settings.database_replica_url:
-        replica = dsn_of(with_driver(settings.database_replica_url, setting="DATABASE_REPLICA_URL"))
+        replica = dsn_of(with_driver(settings.database_replica_url))
         checks.append(replica_check(replica, lag_max_s=settings.replica_lag_max_s))
     else:
         checks += _skipped("replica", "DATABASE_REPLICA_URL is empty")

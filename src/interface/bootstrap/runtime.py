@@ -51,7 +51,7 @@ from infrastructure.postgres.core.revocations import PostgresRevocations
 from infrastructure.postgres.core.unit_of_work import PostgresCoreUnitOfWork
 from infrastructure.postgres.core.wallet_queries import PostgresWalletQueries
 from infrastructure.postgres.core.withdrawals import PostgresWithdrawalQueries
-from infrastructure.postgres.database import Database, Reads
+from infrastructure.postgres.database import DRIVER, Database, Reads
 from infrastructure.postgres.gigs.order_queries import PostgresOrderQueries
 from infrastructure.postgres.gigs.queries import PostgresGigsQueries
 from infrastructure.postgres.gigs.unit_of_work import PostgresGigsUnitOfWork
@@ -253,12 +253,9 @@ def database_of(settings: Settings) -> Iterator[str]:
         yield postgres.url(EMBEDDED_DATABASE)
 
 
-def with_driver(url: str, *, setting: str = "DATABASE_URL") -> str:
-    """Return a database URL with its driver's name, as platforms write it in several ways. Raises SettingsRefused."""
-    for scheme in ("postgresql+asyncpg://", "postgresql://", "postgres://"):
-        if url.startswith(scheme):
-            return f"postgresql+asyncpg://{url.removeprefix(scheme)}"
-    raise SettingsRefused(f"{setting}: must begin with postgresql://")
+def with_driver(url: str) -> str:
+    """Return a database URL with its driver's name, as platforms write it in several ways."""
+    return DRIVER + url.partition("://")[2]
 
 
 def with_secret(settings: Settings) -> Settings:
@@ -301,7 +298,7 @@ def _replica_of(settings: Settings, database: Database, resources: AsyncExitStac
     """Return the way to the replica that the settings name, if they do; it opens connections when it is used."""
     if not settings.database_replica_url:
         return None
-    url = with_driver(settings.database_replica_url, setting="DATABASE_REPLICA_URL")
+    url = with_driver(settings.database_replica_url)
     kept = settings.database_statements
     replica = Database(url, pool_size=settings.database_pool, application="soko lagging reads", statements_kept=kept)
     resources.push_async_callback(replica.close)

@@ -25,6 +25,7 @@ _S3_PREFIX = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/){0,4}")
 SECRET_CHARACTERS_MIN = 32
 SECRET_FILE_BYTES_MAX = 65536
 """More than any key or address; less than what a wrong path, such as a device or a log, would give."""
+POSTGRES_SCHEMES = ("postgresql://", "postgres://", "postgresql+asyncpg://")
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 PAYPAL_LIVE = "https://api-m.paypal.com"
 DARAJA_LIVE = "https://api.safaricom.co.ke"
@@ -142,7 +143,7 @@ class Settings:
     paypal_client_secret: str = setting("PAYPAL_CLIENT_SECRET", "", "Secret of that application", secret=True)
     paypal_webhook_id: str = setting("PAYPAL_WEBHOOK_ID", "", "PayPal's id of the webhook to this server")
     paypal_base_url: str = setting(
-        "PAYPAL_BASE_URL", "https://api-m.sandbox.paypal.com", "PayPal's API; in production https://api-m.paypal.com"
+        "PAYPAL_BASE_URL", "https://api-m.sandbox.paypal.com", f"PayPal's API; in production {PAYPAL_LIVE}"
     )
     simulated_cards: str = setting(
         "SOKO_SIMULATED_CARDS", "auto", "Card, Payme and Click by the simulator: yes, no, auto (outside production)"
@@ -350,6 +351,10 @@ def _unusable(settings: Settings) -> list[str]:
 
 def _unusable_serving(settings: Settings) -> list[str]:
     wrong: list[str] = []
+    for name in ("database_url", "database_replica_url"):
+        url = getattr(settings, name)
+        if url and not url.startswith(POSTGRES_SCHEMES):
+            wrong.append(f"{_env_of(name)}: must begin with {POSTGRES_SCHEMES[0]}")
     if settings.database_pool < 1:
         wrong.append("SOKO_DATABASE_POOL: must be 1 or more")
     if not 0 <= settings.database_statements <= STATEMENTS_MAX:
@@ -459,8 +464,8 @@ def _unusable_stripe(settings: Settings) -> list[str]:
 def _unsafe(settings: Settings) -> list[str]:
     """Return what may not be so in production, with what to do about each."""
     wrong: list[str] = []
-    if len(settings.secret_key) < 32:
-        wrong.append("SECRET_KEY: set 32 random characters or more")
+    if len(settings.secret_key) < SECRET_CHARACTERS_MIN:
+        wrong.append(f"SECRET_KEY: set {SECRET_CHARACTERS_MIN} random characters or more")
     if settings.debug:
         wrong.append("DEBUG: must be off in production")
     if not settings.database_url:
@@ -468,8 +473,8 @@ def _unsafe(settings: Settings) -> list[str]:
     takes_mpesa_at_daraja = settings.mpesa_gateway == "daraja"
     if takes_mpesa_at_daraja and not settings.daraja_consumer_key:
         wrong.append("DARAJA_CONSUMER_KEY: the simulator is refused in production")
-    if settings.daraja_consumer_key and len(settings.daraja_callback_secret) < 32:
-        wrong.append("DARAJA_CALLBACK_SECRET: set 32 random characters or more")
+    if settings.daraja_consumer_key and len(settings.daraja_callback_secret) < SECRET_CHARACTERS_MIN:
+        wrong.append(f"DARAJA_CALLBACK_SECRET: set {SECRET_CHARACTERS_MIN} random characters or more")
     has_lipana = settings.lipana_base_url and settings.lipana_api_key and len(settings.lipana_callback_secret) >= 16
     if not has_lipana and (settings.lipana_base_url or not takes_mpesa_at_daraja):
         wrong.append("LIPANA_BASE_URL, LIPANA_API_KEY, LIPANA_CALLBACK_SECRET: the simulator is refused in production")
