@@ -154,8 +154,13 @@ class Runtime:
             neighbours=neighbours,
         )
 
-    async def _share_figures(self) -> None:
-        await asyncio.to_thread(self.board.share, self.metrics().own)
+    def _sharing(self) -> Loop:
+        page = self.metrics()
+
+        async def share() -> None:
+            await asyncio.to_thread(self.board.share, page.own)
+
+        return every(SHARE_EVERY, "share figures", share)
 
     def loops(self, *, worker: bool, scheduler: bool, api: bool = False) -> tuple[Loop, ...]:
         """Return what has to run beside the requests (`api`), or instead of them."""
@@ -164,7 +169,7 @@ class Runtime:
             loops.append(Loop("realtime", self.adapters.realtime.run))
         if api:
             loops += self.server.loops
-            loops.append(every(SHARE_EVERY, "share figures", self._share_figures))
+            loops.append(self._sharing())
             if self.lagging is not None:
                 loops.append(every(timedelta(seconds=self.lagging.look_every_s), "replica", self.lagging.look))
         clock, ids = self.adapters.clock, self.adapters.ids

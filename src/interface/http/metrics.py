@@ -125,7 +125,7 @@ class MetricsPage:
         return generate_latest(_Ready(found.values()))
 
     def own(self) -> Shared:
-        """Return what this process counted."""
+        """Return what this process counted. Any thread may ask."""
         shared = list(_of_process(self._figures))
         if self._pool is not None:
             shared += [
@@ -207,7 +207,8 @@ def _one(name: str, value: float) -> tuple[str, list[tuple[str, dict[str, str], 
 
 def _gauged(name: str, values: Mapping[Labels, float]) -> tuple[str, list[tuple[str, dict[str, str], float]]]:
     names = _BY_NAME[name][1]
-    return name, [(name, dict(zip(names, labels, strict=True)), float(value)) for labels, value in values.items()]
+    found = tuple(values.items())  # in one go: a thread may read what the loop goes on counting
+    return name, [(name, dict(zip(names, labels, strict=True)), float(value)) for labels, value in found]
 
 
 def _counted(name: str, values: Mapping[Labels, int]) -> tuple[str, list[tuple[str, dict[str, str], float]]]:
@@ -217,7 +218,7 @@ def _counted(name: str, values: Mapping[Labels, int]) -> tuple[str, list[tuple[s
 
 def _timed(name: str, timings: Timings) -> tuple[str, list[tuple[str, dict[str, str], float]]]:
     names, samples = _BY_NAME[name][1], []
-    for values, timing in timings.items():
+    for values, timing in tuple(timings.items()):  # in one go, as above
         labels = dict(zip(names, values, strict=True))
         below = list(accumulate(timing.counts))
         samples += [(f"{name}_bucket", labels | {"le": edge}, float(n)) for edge, n in zip(_EDGES, below, strict=True)]
