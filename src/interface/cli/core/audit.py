@@ -5,6 +5,7 @@ from collections.abc import Callable
 import typer
 
 from application.core.audit.trail import Progress, TrailProof
+from interface.cli.core.progress import bars
 
 BROKEN = 1
 """Exit status when the trail does not prove."""
@@ -21,7 +22,8 @@ def audit_commands(verify: Callable[[Progress], TrailProof]) -> typer.Typer:
     @commands.command("verify")
     def verify_trail() -> None:
         """Recompute every seal; exits 1 and names the entries that are not as they were written."""
-        proof = _watched(verify)
+        with bars() as progress:
+            proof = verify(lambda done, total: progress("seals", done, total))
         for one in proof.broken:
             place = "unsealed" if one.seq is None else f"seal {one.seq}"
             typer.echo(f"{place}, entry {one.id}: {one.reason}", err=True)
@@ -32,12 +34,3 @@ def audit_commands(verify: Callable[[Progress], TrailProof]) -> typer.Typer:
         typer.echo("The audit trail is sound.")
 
     return commands
-
-
-def _watched(verify: Callable[[Progress], TrailProof]) -> TrailProof:
-    from rich.console import Console
-    from rich.progress import Progress as Bars
-
-    with Bars(console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("seals")
-        return verify(lambda done, total: bars.update(task, completed=done, total=max(total, 1)))

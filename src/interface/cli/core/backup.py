@@ -1,13 +1,14 @@
 """`soko backup` and `soko restore`."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Protocol, TypeAlias
 
 import typer
+
+from interface.cli.core.progress import bars
 
 BROKEN = 1
 """Exit status when what came back does not prove."""
@@ -74,7 +75,7 @@ def backup_commands(back_up: BackUp, check: Check, restore: Restore) -> typer.Ty
         """Keep the database and the stored files, of one instant, in one file. The server may go on running."""
         if keep is not None and not target.is_dir():
             raise typer.BadParameter("works with a folder only", param_hint="--keep")
-        with _bars() as progress:
+        with bars() as progress:
             told = back_up(target, progress, keep=keep, with_files=files)
         _tell(told)
         for path in told.removed:
@@ -93,7 +94,7 @@ def backup_commands(back_up: BackUp, check: Check, restore: Restore) -> typer.Ty
         ] = False,
     ) -> None:
         """Bring a backup back into an empty database and prove the books. Stop every server and worker first."""
-        with _bars() as progress:
+        with bars() as progress:
             if only_check:
                 _tell(check(path, progress))
                 return
@@ -148,20 +149,3 @@ def _tell_restored(told: RestoreTold) -> None:
         if not step.startswith(" "):
             number += 1
         typer.echo(step if step.startswith(" ") else f"{number}. {step}")
-
-
-@contextmanager
-def _bars() -> Iterator[Progress]:
-    from rich.console import Console
-    from rich.progress import Progress as Bars
-    from rich.progress import TaskID
-
-    with Bars(console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what)
-            bars.update(tasks[what], completed=done, total=total or None)
-
-        yield show

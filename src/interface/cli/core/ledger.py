@@ -9,6 +9,7 @@ import typer
 from application.core.ledger.alarms import Alarm
 from application.core.ledger.proof import LedgerProof, Progress
 from domain.core.kernel.money import Money
+from interface.cli.core.progress import bars
 from interface.cli.core.tables import AsJson, Row, show
 
 BROKEN = 1
@@ -36,7 +37,8 @@ def ledger_commands(prove: Callable[[Progress], LedgerProof], operator: Callable
     @commands.command()
     def verify() -> None:
         """Recompute every balance, sum and seal; exits 1 and names what is broken."""
-        proof = _watched(prove)
+        with bars() as progress:
+            proof = prove(progress)
         for asset in proof.assets:
             typer.echo(f"{asset.asset}: {Money(asset.minor, asset.asset).text}")
         for one in proof.broken:
@@ -75,19 +77,3 @@ def _row(alarm: Alarm) -> Row:
         "found_at": alarm.found_at,
         "detail": alarm.detail,
     }
-
-
-def _watched(prove: Callable[[Progress], LedgerProof]) -> LedgerProof:
-    from rich.console import Console
-    from rich.progress import Progress as Bars
-    from rich.progress import TaskID
-
-    with Bars(console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what)
-            bars.update(tasks[what], completed=done, total=max(total, 1))
-
-        return prove(show)
