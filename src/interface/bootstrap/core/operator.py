@@ -1,6 +1,7 @@
 """The hands of an operator: the server's own use cases, called from the command line beside a running server."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -93,15 +94,14 @@ class CommandLineOperator:
     def payment(self, payment_id: UUID) -> PaymentDetail | None:
         return self._with(lambda runtime: runtime.adapters.payment_queries.payment(IntentId(payment_id)))
 
-    def check(self, attempts: Sequence[DueAttempt]) -> int:
+    def check(self, attempts: Sequence[DueAttempt], asked: Callable[[int], None]) -> int:
         async def work(runtime: Runtime) -> int:
             reconcile, recorded = _payments(runtime).reconcile, 0
-            for one in attempts:
-                try:
+            for number, one in enumerate(attempts, 1):
+                with contextlib.suppress(DomainError):
                     await reconcile.look_at(one)
-                except DomainError:
-                    continue
-                recorded += 1
+                    recorded += 1
+                asked(number)
             return recorded
 
         return self._with(work)

@@ -8,6 +8,7 @@ import typer
 
 from application.core.payments.queries import AttemptView, CaseView, DueAttempt, PaymentDetail
 from domain.core.payments.case import Resolution
+from interface.cli.core.progress import bars
 from interface.cli.core.tables import AsJson, Row, show, show_one
 
 ROWS_MAX = 500
@@ -31,8 +32,10 @@ class PaymentsDesk(Protocol):
 
     def payment(self, payment_id: UUID) -> PaymentDetail | None: ...
 
-    def check(self, attempts: Sequence[DueAttempt]) -> int:
-        """Ask the providers about attempts now, and return how many answers were recorded."""
+    def check(self, attempts: Sequence[DueAttempt], asked: Callable[[int], None]) -> int:
+        """Ask the providers about attempts now, tell how many were asked about, and return how many answers were
+        recorded.
+        """
         ...
 
     def resolve(
@@ -87,7 +90,8 @@ def payments_commands(operator: Callable[[], PaymentsDesk]) -> typer.Typer:
         if not found:
             typer.echo("No such payment is undecided.", err=True)
             raise typer.Exit(NOT_FOUND)
-        checked = _watched(operator, found)
+        with bars() as progress:
+            checked = operator().check(found, lambda done: progress("asked", done, len(found)))
         left = {one.attempt_id for one in operator().undecided(ROWS_MAX)}
         undecided = sum(one.attempt_id in left for one in found)
         typer.echo(f"Asked about {len(found)}: {len(found) - undecided} decided, {undecided} not yet.")
@@ -111,14 +115,6 @@ def payments_commands(operator: Callable[[], PaymentsDesk]) -> typer.Typer:
         show_one({**_case(case), "resolution": case.resolution, "note": case.note}, as_json=as_json)
 
     return commands
-
-
-def _watched(operator: Callable[[], PaymentsDesk], found: list[DueAttempt]) -> int:
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return sum(operator().check([one]) for one in track(found, "Asking", console=console, transient=True))
 
 
 def _undecided(one: DueAttempt) -> Row:
