@@ -154,51 +154,46 @@ def mail_catcher(
     _finish(catch_mail(settings, smtp_port, on_start=tell))
 
 
-def _prove(progress: Progress) -> LedgerProof:
-    from interface.bootstrap.core.ledger import prove_books
+@contextlib.contextmanager
+def _opened() -> Iterator[tuple[Settings, str]]:
+    """Give the settings and the address of the database, which is started if need be."""
     from interface.bootstrap.runtime import database_of
 
-    with database_of(_prepare()) as url:
+    settings = _prepare()
+    with database_of(settings) as url:
+        yield settings, url
+
+
+def _prove(progress: Progress) -> LedgerProof:
+    from interface.bootstrap.core.ledger import prove_books
+
+    with _opened() as (_, url):
         proof: LedgerProof = _finish(prove_books(url, progress))
     return proof
 
 
 def _create_admin(username: str, email: str, password: str) -> UUID:
     from interface.bootstrap.core.create_admin import create_admin
-    from interface.bootstrap.runtime import database_of
 
-    settings = _prepare()
-    with database_of(settings) as url:
+    with _opened() as (settings, url):
         account_id: UUID = _finish(create_admin(settings, url, username=username, email=email, password=password))
     return account_id
 
 
 def _reset_second_factor(login: str, reason: str) -> UUID:
     from interface.bootstrap.core.reset_second_factor import reset_second_factor
-    from interface.bootstrap.runtime import database_of
 
-    settings = _prepare()
-    with database_of(settings) as url:
+    with _opened() as (settings, url):
         account_id: UUID = _finish(reset_second_factor(settings, url, login=login, reason=reason))
     return account_id
 
 
 def _verify_trail(progress: TrailProgress) -> TrailProof:
     from interface.bootstrap.core.audit import verify_trail
-    from interface.bootstrap.runtime import database_of
 
-    with database_of(_prepare()) as url:
+    with _opened() as (_, url):
         proof: TrailProof = _finish(verify_trail(url, progress))
     return proof
-
-
-@contextlib.contextmanager
-def _opened() -> Iterator[tuple[Settings, str]]:
-    from interface.bootstrap.runtime import database_of
-
-    settings = _prepare()
-    with database_of(settings) as url:
-        yield settings, url
 
 
 def _operator() -> "CommandLineOperator":
@@ -209,10 +204,8 @@ def _operator() -> "CommandLineOperator":
 
 def _back_up(target: Path, progress: BackupProgress, *, keep: int | None, with_files: bool) -> BackupTold:
     from interface.bootstrap.core.operator_backup import back_up_for_operator
-    from interface.bootstrap.runtime import database_of
 
-    settings = _prepare()
-    with database_of(settings) as url:
+    with _opened() as (settings, url):
         told: BackupTold = _finish(
             back_up_for_operator(settings, url, target, progress, keep=keep, with_files=with_files)
         )
