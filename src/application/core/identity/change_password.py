@@ -64,7 +64,7 @@ class ChangePassword:
         async with self.unit_of_work() as uow:
             account = await uow.accounts.get(caller.account_id)
             sign_in = await uow.sessions.get(caller.family_id)
-            if account.password_hash != seen.password_hash or sign_in is None or sign_in.ended_at is not None:
+            if account.password_hash != seen.password_hash or sign_in is None or sign_in.has_ended:
                 raise NotSignedIn  # changed or signed out elsewhere meanwhile
             uow.record(*account.set_password(password_hash))
             renewed = self.token_desk.start(account.id, now=now, proved_at=sign_in.proved_at)

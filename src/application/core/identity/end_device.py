@@ -22,7 +22,7 @@ class EndDevice:
         """End the sign-in. Raises DeviceNotFound, also for somebody else's and for one that has ended."""
         async with self.unit_of_work() as uow:
             sign_in = await uow.sessions.get(sign_in_id)
-            if sign_in is None or sign_in.account_id != account_id or sign_in.ended_at is not None:
+            if sign_in is None or sign_in.account_id != account_id or sign_in.has_ended:
                 raise DeviceNotFound
             sign_in.end(EndReason.LOGOUT, now=self.clock.now())
             uow.audit(AuditEntry(action="logout", target=f"account:{account_id}"))
@@ -41,7 +41,7 @@ class EndOtherDevices:
         async with self.unit_of_work() as uow:
             await uow.accounts.get(caller.account_id)  # of two sign-ins that end each other, one waits here and is told
             own = await uow.sessions.get(caller.family_id, lock=False)
-            if own is not None and own.ended_at is not None:
+            if own is not None and own.has_ended:
                 raise NotSignedIn
             ended = await uow.sessions.end_others(
                 caller.account_id, EndReason.LOGOUT, now=self.clock.now(), keep=caller.family_id

@@ -42,7 +42,7 @@ class DisableSecondFactor:
             if factor is None:
                 raise SecondFactorIsOff
             sign_in = await uow.sessions.get(caller.family_id)
-            if account.password_hash != password_hash or sign_in is None or sign_in.ended_at is not None:
+            if account.password_hash != password_hash or sign_in is None or sign_in.has_ended:
                 raise NotSignedIn  # changed or signed out elsewhere meanwhile
             self.factors.prove(factor, code)
             uow.second_factors.remove(factor)

@@ -88,7 +88,7 @@ class ConfirmSecondFactor:
             if factor is None:
                 raise NothingToConfirm
             sign_in = await uow.sessions.get(caller.family_id)
-            if sign_in is None or sign_in.ended_at is not None:
+            if sign_in is None or sign_in.has_ended:
                 raise NotSignedIn
             factor.check_can_be_confirmed(now=now)
             codes, digests = self.factors.make_recovery_codes(factor)

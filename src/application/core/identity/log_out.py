@@ -40,14 +40,14 @@ class LogOut:
             if sign_in is None:
                 return
             if not everywhere:
-                if sign_in.ended_at is not None:
+                if sign_in.has_ended:
                     return
                 sign_in.end(EndReason.LOGOUT, now=now)
                 uow.audit(AuditEntry(action="logout", target=f"account:{sign_in.account_id}"))
                 await uow.commit()
                 self.revocations.family_ended(family_id)
                 return
-            if sign_in.ended_at is not None and caller is None:
+            if sign_in.has_ended and caller is None:
                 return  # an ended token alone ends nothing more
             account = await uow.accounts.get(sign_in.account_id)
             account.end_access()

@@ -96,7 +96,7 @@ class StepUp:
             if factor is None:
                 raise SecondFactorIsOff
             sign_in = await uow.sessions.get(caller.family_id)
-            if sign_in is None or sign_in.ended_at is not None:
+            if sign_in is None or sign_in.has_ended:
                 raise NotSignedIn
             account = await uow.accounts.get(caller.account_id, lock=False)
             self.factors.prove(factor, code)

@@ -36,7 +36,7 @@ class RefreshTokens:
             account = await uow.accounts.get(sign_in.account_id, lock=False)
             if not account.is_active:
                 raise RefreshInvalid
-            was_ended = sign_in.ended_at is not None
+            was_ended = sign_in.has_ended
             outcome = self.token_desk.refresh(sign_in, generation, now=now)
             if outcome is Refresh.REUSED and not was_ended:
                 uow.record(SignInReused(account_id=account.id))

@@ -52,7 +52,7 @@ class RedeemTicket:
             # in this order: what ends the sign-in between the two has raised the epoch that was read
             account = await uow.accounts.get(ticket.account_id, lock=False)
             sign_in = await uow.sessions.get(ticket.family_id, lock=False)
-        if sign_in is None or sign_in.ended_at is not None or not account.is_active:
+        if sign_in is None or sign_in.has_ended or not account.is_active:
             raise NotSignedIn
         return AccessClaims(
             account_id=account.id,

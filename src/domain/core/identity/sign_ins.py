@@ -99,6 +99,11 @@ class SignIn:
             proved_at=proved_at,
         )
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it lets nobody in any more."""
+        return self.ended_at is not None
+
     def refresh(self, generation: int, *, now: datetime, life: timedelta, grace: timedelta) -> Refresh:
         """Use a refresh token of the family.
 
@@ -106,7 +111,7 @@ class SignIn:
         older one ends the family (identity.reuse_ends_family).
         """
         behind = self.generation - generation
-        if self.ended_at is not None or behind < 0:
+        if self.has_ended or behind < 0:
             return Refresh.REUSED if self.end_reason is EndReason.REUSE and behind > 0 else Refresh.INVALID
         if behind == 0:
             if now >= self.expires_at:
@@ -127,5 +132,5 @@ class SignIn:
 
     def end(self, reason: EndReason, *, now: datetime) -> None:
         """End the family. Repeating changes nothing."""
-        if self.ended_at is None:
+        if not self.has_ended:
             self.ended_at, self.end_reason = now, reason

@@ -345,7 +345,7 @@ class PostgresSignIns:
                 wanted=sign_in_id,
                 **{name: _plain(getattr(sign_in, name)) for name in _SIGN_IN_CHANGING},
             )
-            if sign_in.ended_at is not None and stored.ended_at is None:
+            if sign_in.has_ended and not stored.has_ended:
                 batch.stage(
                     _REVOKE,
                     id=self._unit.ids.new(),
