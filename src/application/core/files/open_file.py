@@ -15,7 +15,7 @@ from application.core.files.storage import ObjectStorage
 from application.core.files.transfers import DirectTransfers
 from application.core.identity.authenticate import Caller
 from application.core.kernel.ports import Clock
-from domain.core.files.file import FileNotReady, FileState, StoredFile
+from domain.core.files.file import StoredFile
 from domain.core.kernel.errors import NotFound, NotSignedIn
 from domain.core.kernel.ids import FileId
 
@@ -36,10 +36,7 @@ class OpenFile:
             raise NotFound if caller is not None else NotSignedIn
         if file is None:  # it was removed after the link was signed
             raise NotFound
-        if file.state is FileState.QUARANTINED:
-            raise FileNotReady("This file was found unsafe and is not served.")
-        if file.state is not FileState.READY:
-            raise FileNotReady
+        file.require_ready()
         return file
 
     def read(self, file: StoredFile, *, start: int = 0) -> AsyncIterator[bytes]:

@@ -31,12 +31,10 @@ from domain.core.files.policies import EXTENSIONS, MEGABYTE, QUOTA, accepts_exte
 from domain.core.files.upload import (
     ATTACH_WITHIN,
     CONFIRM_WITHIN,
-    OPEN_UPLOADS_MAX,
     UPLOADED,
     FileUpload,
     NotUploaded,
     SizeDiffers,
-    TooManyUploads,
     UploadNotFound,
 )
 from domain.core.kernel.errors import DomainError, NotFound, Unavailable
@@ -89,8 +87,7 @@ class BeginUpload:
         form = await self.transfers.upload_form(upload, now=now)
         async with self.unit_of_work() as uow:
             usage = await uow.files.usage_of(command.owner)
-            if usage.uploads_open >= OPEN_UPLOADS_MAX:
-                raise TooManyUploads(limit=OPEN_UPLOADS_MAX)
+            usage.require_turn()
             usage.require_room(command.size, quota=self.policies.value(QUOTA) * MEGABYTE)
             uow.uploads.add(upload)
             await uow.commit()

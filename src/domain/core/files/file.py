@@ -80,6 +80,17 @@ class StoredFile:
         self.state = FileState.READY if is_clean else FileState.QUARANTINED
         return True
 
+    def require_safe(self) -> None:
+        """Raise FileNotReady for what the scanner has found unsafe."""
+        if self.state is FileState.QUARANTINED:
+            raise FileNotReady("This file was found unsafe and is not served.")
+
+    def require_ready(self) -> None:
+        """Raise FileNotReady unless the scanner has found it clean."""
+        self.require_safe()
+        if self.state is not FileState.READY:
+            raise FileNotReady
+
 
 def display_name(sent: str) -> str:
     """Return the sender's name of a file as harmless text (rule files.uuid_names).

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from domain.core.files.file import ContentTypeRefused, FileNotReady, FileState, StoredFile
+from domain.core.files.file import ContentTypeRefused, StoredFile
 from domain.core.kernel.errors import Conflict, Invalid, NotFound
 from domain.core.kernel.ids import AccountId, FileId
 
@@ -88,6 +88,11 @@ class FileUsage:
     bytes_kept: int
     uploads_open: int
 
+    def require_turn(self) -> None:
+        """Raise TooManyUploads when as many are under way as one account may have."""
+        if self.uploads_open >= OPEN_UPLOADS_MAX:
+            raise TooManyUploads(limit=OPEN_UPLOADS_MAX)
+
     def require_room(self, more: int, *, quota: int) -> None:
         """Raise QuotaExceeded when `more` bytes do not fit."""
         if self.bytes_kept + more > quota:
@@ -100,8 +105,7 @@ def attach(
     """Let an uploaded file belong to something. Raises UploadUnknown, FileNotReady, ContentTypeRefused."""
     if file.owner != owner or file.purpose != UPLOADED:
         raise UploadUnknown
-    if file.state is FileState.QUARANTINED:
-        raise FileNotReady("This file was found unsafe and is not served.")
+    file.require_safe()
     if content_types is not None and file.content_type not in content_types:
         raise ContentTypeRefused
     file.purpose, file.subject = purpose, subject
