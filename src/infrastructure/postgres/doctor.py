@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 import asyncpg
 
 from application.core.operations.doctor import Check, Doubt, Look, NotAsked, Trouble
-from infrastructure.postgres.core.health import LATE, SILENT
+from application.core.operations.health import LATE, SILENT
 from infrastructure.postgres.database import RUNTIME_ROLE
 from infrastructure.postgres.migrations import revision_of
 from infrastructure.postgres.statements import Connection

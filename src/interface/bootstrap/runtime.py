@@ -16,7 +16,7 @@ from application.core.kernel.ports import Clock
 from application.core.kernel.realtime import Realtime
 from application.core.kernel.tracing import NO_TRACING, Tracing
 from application.core.operations.figures import Figures
-from application.core.operations.health import Draining, ReadHealth
+from application.core.operations.health import Draining, ReadHealth, WorkerCheck
 from infrastructure.local.figures_board import FiguresBoard
 from infrastructure.local.mail_catcher import MailCatcher
 from infrastructure.local.postgres import EmbeddedPostgres
@@ -27,7 +27,7 @@ from infrastructure.postgres.assignments.queries import PostgresAssignmentsQueri
 from infrastructure.postgres.assignments.repositories import PostgresAssignmentsUnitOfWork
 from infrastructure.postgres.core.audit import PostgresAuditQueries, PostgresAuditTrailChain
 from infrastructure.postgres.core.files import PostgresFileQueries
-from infrastructure.postgres.core.health import DatabaseCheck, MigrationsCheck, PostgresVitals, WorkerCheck
+from infrastructure.postgres.core.health import DatabaseCheck, MigrationsCheck, PostgresVitals
 from infrastructure.postgres.core.housekeeping import PostgresHousekeeping
 from infrastructure.postgres.core.identity import PostgresAttemptCounter, PostgresTickets
 from infrastructure.postgres.core.identity_housekeeping import PostgresIdentityHousekeeping

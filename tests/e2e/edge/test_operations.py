@@ -8,8 +8,8 @@ import pytest
 
 from application.core.kernel.receipts import KEY_LIFE
 from application.core.operations.clean_up import MESSAGE_LIFE
-from application.core.operations.health import NotHealthy
-from infrastructure.postgres.core.health import PostgresVitals, WorkerCheck
+from application.core.operations.health import NotHealthy, WorkerCheck
+from infrastructure.postgres.core.health import PostgresVitals
 from infrastructure.postgres.core.job_runs import PostgresJobRuns
 from infrastructure.postgres.core.outbox import PostgresOutbox
 from infrastructure.queue.jobs import JobRunner

@@ -4,10 +4,18 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Protocol, runtime_checkable
+
+from application.core.kernel.ports import Clock
 
 CHECK_S_MAX = 2.5
 """A little longer than a request waits for a connection, so that a check can say that there was none."""
+
+LATE = timedelta(minutes=1)
+"""A message that has been due for longer says that no worker runs, or that too few do."""
+
+SILENT = timedelta(minutes=3)
 
 
 class NotHealthy(Exception):
@@ -135,3 +143,31 @@ class Vitals(Protocol):
     async def payments(self) -> PaymentSigns:
         """Return the figures about money. Raises Unavailable."""
         ...
+
+
+class WorkerCheck:
+    """Whether somebody delivers events and runs jobs; there are jobs that run every minute.
+
+    The rule: nothing counts as waiting or silent for longer than this process has been up. What was left by a server
+    that stood still all night says nothing about the workers that have just started beside us.
+    """
+
+    name = "worker"
+    is_needed = False
+
+    def __init__(self, vitals: Vitals, clock: Clock) -> None:
+        self._vitals = vitals
+        self._clock = clock
+        self._up_since = clock.now()
+
+    async def check(self) -> str:
+        """Say how many messages wait. Raises NotHealthy, Unavailable."""
+        signs = await self._vitals.read()
+        up_s = (self._clock.now() - self._up_since).total_seconds()
+        behind_s = min(signs.outbox_oldest_s, up_s)
+        silent_s = up_s if signs.last_job_started_s is None else min(signs.last_job_started_s, up_s)
+        if behind_s > LATE.total_seconds():
+            raise NotHealthy(f"deliveries are behind by {behind_s:.0f} s")
+        if silent_s > SILENT.total_seconds():
+            raise NotHealthy(f"no job has run for {silent_s:.0f} s")
+        return f"{signs.outbox_waiting} messages waiting"

@@ -1,6 +1,6 @@
 """How the database, its schema and what waits in it are."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import BigInteger, bindparam, text
 
@@ -11,11 +11,6 @@ from infrastructure.postgres.core.outbox import PostgresOutbox
 from infrastructure.postgres.database import Database, DatabaseUnavailable
 from infrastructure.postgres.migrations import revision_of
 from infrastructure.postgres.statements import Statement
-
-LATE = timedelta(minutes=1)
-"""A message that has been due for longer says that no worker runs, or that too few do."""
-
-SILENT = timedelta(minutes=3)
 
 COUNTED_MAX = 10_000
 """Nobody needs to know how far beyond this a queue is, and counting it would take ever longer."""
@@ -68,33 +63,6 @@ class MigrationsCheck:
         if found != self._head:
             raise NotHealthy(f"at {found}, this version needs {self._head}")
         return f"at {found}"
-
-
-class WorkerCheck:
-    """Whether somebody delivers events and runs jobs; there are jobs that run every minute.
-
-    The rule: nothing counts as waiting or silent for longer than this process has been up. What was left by a server
-    that stood still all night says nothing about the workers that have just started beside us.
-    """
-
-    name = "worker"
-    is_needed = False
-
-    def __init__(self, vitals: "PostgresVitals", clock: Clock) -> None:
-        self._vitals = vitals
-        self._clock = clock
-        self._up_since = clock.now()
-
-    async def check(self) -> str:
-        signs = await self._vitals.read()
-        up_s = (self._clock.now() - self._up_since).total_seconds()
-        behind_s = min(signs.outbox_oldest_s, up_s)
-        silent_s = up_s if signs.last_job_started_s is None else min(signs.last_job_started_s, up_s)
-        if behind_s > LATE.total_seconds():
-            raise NotHealthy(f"deliveries are behind by {behind_s:.0f} s")
-        if silent_s > SILENT.total_seconds():
-            raise NotHealthy(f"no job has run for {silent_s:.0f} s")
-        return f"{signs.outbox_waiting} messages waiting"
 
 
 class PostgresVitals:
