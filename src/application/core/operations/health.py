@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from application.core.kernel.ports import Clock
@@ -61,6 +62,23 @@ class CheckResult:
     is_needed: bool
     detail: str
     seconds: float
+
+
+class Readiness(StrEnum):
+    """Whether a process can serve."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    """It can, and something that is not needed is down."""
+    DOWN = "down"
+
+    @classmethod
+    def of(cls, results: Sequence[CheckResult]) -> "Readiness":
+        """Sum up what was looked at."""
+        failed = [each for each in results if not each.is_ok]
+        if any(each.is_needed for each in failed):
+            return cls.DOWN
+        return cls.DEGRADED if failed else cls.OK
 
 
 @dataclass(slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from litestar import Controller, Request, Response, get
 from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 from msgspec import Struct
 
-from application.core.operations.health import CheckResult, ReadHealth
+from application.core.operations.health import CheckResult, ReadHealth, Readiness
 from interface.http.metrics import CONTENT_TYPE, MetricsPage
 from interface.http.wired import Wired
 
@@ -42,15 +42,13 @@ class ReadyBody(Struct, frozen=True):
 
     @classmethod
     def of(cls, results: Sequence[CheckResult]) -> "ReadyBody":
-        """Sum up what was looked at."""
-        is_down = any(each.is_needed and not each.is_ok for each in results)
-        status = "down" if is_down else "ok" if all(each.is_ok for each in results) else "degraded"
-        return cls(status, [CheckBody.of(each) for each in results])
+        """Write what was looked at."""
+        return cls(Readiness.of(results).value, [CheckBody.of(each) for each in results])
 
     @property
     def http_status(self) -> int:
         """What probes go by."""
-        return HTTP_503_SERVICE_UNAVAILABLE if self.status == "down" else HTTP_200_OK
+        return HTTP_503_SERVICE_UNAVAILABLE if self.status == Readiness.DOWN else HTTP_200_OK
 
 
 class HealthController(Controller):
