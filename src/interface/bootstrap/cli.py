@@ -346,7 +346,7 @@ def main() -> None:
     except DataFolderRefused as error:
         sys.exit(_say(f"SOKO_DATA_DIR: {error}"))
     except DomainError as error:
-        sys.exit(_say(str(error) or (type(error).__doc__ or "").strip()))
+        sys.exit(_say(error.sentence))
 
 
 def _say(text: str) -> int:

@@ -1,6 +1,5 @@
 """One error form for everything: RFC 9457 problem documents, one status per family of refusal."""
 
-import inspect
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -131,16 +130,6 @@ def status_of_kind(kind: type[DomainError]) -> int:
     return next((status for family, status in STATUS_BY_FAMILY.items() if issubclass(kind, family)), 500)
 
 
-def sentence_of(error: DomainError) -> str:
-    """Return what a person reads: what the raise said, else the first line of the refusal's docstring."""
-    return str(error) or sentence_of_kind(type(error))
-
-
-def sentence_of_kind(kind: type[DomainError]) -> str:
-    """Return the sentence of a kind of refusal."""
-    return inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0].replace("\n", " ")
-
-
 def answer_to(error: DomainError) -> tuple[int, dict[str, object], dict[str, str]]:
     """Return status, problem document and headers of a refusal."""
     headers: dict[str, str] = {}
@@ -151,7 +140,7 @@ def answer_to(error: DomainError) -> tuple[int, dict[str, object], dict[str, str
         headers["Retry-After"] = str(retry_after_s)
     errors = error.errors if isinstance(error, Invalid) else ()
     status = status_of(error)
-    return status, document(status, error.code, sentence_of(error), errors=errors, extra=error.extra), headers
+    return status, document(status, error.code, error.sentence, errors=errors, extra=error.extra), headers
 
 
 def refuse(request: Request[Any, Any, Any], error: DomainError) -> Response[Any]:

@@ -12,6 +12,7 @@ DomainError
 └── Unavailable   a dependency is down; `retry_after_s` says when to try again
 """
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -34,6 +35,16 @@ class DomainError(Exception):
         super().__init__(detail)
         self.extra: Mapping[str, object] = extra
         """What a client may need beside the sentence, such as `limit` or `resets_at`; sent as it is."""
+
+    @classmethod
+    def meaning(cls) -> str:
+        """Return the sentence of this kind of refusal: the first paragraph of its docstring."""
+        return inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+
+    @property
+    def sentence(self) -> str:
+        """What a person reads: what the raise said, else what the kind means."""
+        return str(self) or self.meaning()
 
 
 class NotSignedIn(DomainError):

@@ -25,7 +25,7 @@ from domain.core.kernel.errors import FAMILIES, DomainError
 from interface.http.caller import recently_proved, recently_proved_for_others, signed_in
 from interface.http.edge.api_examples import Examples
 from interface.http.edge.api_texts import DESCRIPTION, DONE_BY_STATUS, TAGS
-from interface.http.errors import CODE_BY_STATUS, DETAIL_BY_STATUS, PROBLEM_JSON, sentence_of_kind, status_of_kind
+from interface.http.errors import CODE_BY_STATUS, DETAIL_BY_STATUS, PROBLEM_JSON, status_of_kind
 
 TITLE, VERSION = "Soko", "0.1.0"
 SCHEME = "bearer"
@@ -123,7 +123,7 @@ def known_codes() -> dict[str, tuple[int, str]]:
     found = {CODE_BY_STATUS[status]: (status, DETAIL_BY_STATUS[status]) for status in CODE_BY_STATUS}
     for kind in refusals(DomainError):
         if issubclass(kind, FAMILIES):  # a class that narrows another's sentence and keeps its code comes later
-            found.setdefault(kind.code, (status_of_kind(kind), sentence_of_kind(kind)))
+            found.setdefault(kind.code, (status_of_kind(kind), kind.meaning()))
     return found
 
 
