@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from application.core.identity.authenticate import Caller
 from application.core.identity.desk import TokenDesk, TokenPair
-from application.core.identity.log_in import FAILURE_WINDOW
+from application.core.identity.log_in import FAILURE_WINDOW, account_key
 from application.core.identity.ports import AttemptCounter, IdentityUnitOfWork, RevocationBoard
 from application.core.identity.security import CodeHasher, PasswordHasher
 from application.core.kernel.ports import AuditEntry, Clock, Policies
@@ -54,7 +54,7 @@ class ChangePassword:
         email = seen.contact(ContactKind.EMAIL)
         about = (seen.username, email.address) if email else (seen.username,)
         check_password(command.new_password, about=about, field="new_password")
-        key = self.hasher.digest("login_failures", str(caller.account_id))
+        key = account_key(self.hasher, str(caller.account_id))
         limit = self.policies.value(LOGIN_FAILURES_ACCOUNT)
         await self.attempts.take(key, limit=limit, window=FAILURE_WINDOW, now=self.clock.now())
         if not await self.passwords.matches(command.old_password, seen.password_hash):

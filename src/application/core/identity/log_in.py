@@ -75,19 +75,19 @@ class LogIn:
         login = self.read_login(command.login)
         candidate = await self.queries.candidate(login)
         who = str(candidate.account_id) if candidate else f"{login.kind}:{login.value}"
-        account_key = self.hasher.digest("login_failures", who)
-        await self._count(account_key, now)
+        key_of_account = account_key(self.hasher, who)
+        await self._count(key_of_account, now)
         password_hash = candidate.password_hash if candidate else None
         is_right = await self.passwords.matches(command.password, password_hash)
         await self._check_address(self.clock.now())
         if candidate is None or not is_right or (command.is_for_administrators and not candidate.is_admin):
             raise await self._failed(candidate)
         if not candidate.is_active:
-            await self.attempts.give_back(account_key, now=now)
+            await self.attempts.give_back(key_of_account, now=now)
             raise AccountIsSuspended
         renewed = await self.passwords.hash(command.password) if self._is_outdated(candidate) else None
         logged_in = await self._sign_in(candidate, renewed)
-        await self.attempts.give_back(account_key, now=now)
+        await self.attempts.give_back(key_of_account, now=now)
         if isinstance(logged_in, str):
             raise SecondFactorNeeded(challenge=logged_in, expires_in=int(CHALLENGE_LIFE.total_seconds()))
         return logged_in
@@ -115,10 +115,10 @@ class LogIn:
             return self.token_desk.challenge(account, now=now)
         return LoggedIn(account, self.token_desk.pair(account, sign_in, now=now))
 
-    async def _count(self, account_key: bytes, now: datetime) -> None:
+    async def _count(self, key: bytes, now: datetime) -> None:
         await self._check_address(now)
         limit = self.policies.value(LOGIN_FAILURES_ACCOUNT)
-        await self.attempts.take(account_key, limit=limit, window=FAILURE_WINDOW, now=now)
+        await self.attempts.take(key, limit=limit, window=FAILURE_WINDOW, now=now)
 
     async def _check_address(self, now: datetime) -> None:
         await self.attempts.check(address_key(self.hasher), limit=self.policies.value(LOGIN_FAILURES_ADDRESS), now=now)
@@ -133,6 +133,11 @@ class LogIn:
 
     def _is_outdated(self, candidate: Candidate) -> bool:
         return self.passwords.is_outdated(candidate.password_hash)
+
+
+def account_key(hasher: CodeHasher, who: str) -> bytes:
+    """Return the key under which wrong passwords are counted: of an account by its id, else of what was named."""
+    return hasher.digest("login_failures", who)
 
 
 def address_key(hasher: CodeHasher) -> bytes:

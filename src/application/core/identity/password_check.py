@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from application.core.identity.log_in import FAILURE_WINDOW
+from application.core.identity.log_in import FAILURE_WINDOW, account_key
 from application.core.identity.ports import AttemptCounter, IdentityUnitOfWork
 from application.core.identity.security import CodeHasher, PasswordHasher
 from application.core.kernel.ports import Clock, Policies
@@ -34,7 +34,7 @@ class PasswordCheck:
         """
         async with self.unit_of_work() as uow:
             account = await uow.accounts.get(account_id, lock=False)
-        key = self.hasher.digest("login_failures", str(account_id))
+        key = account_key(self.hasher, str(account_id))
         limit = self.policies.value(LOGIN_FAILURES_ACCOUNT)
         await self.attempts.take(key, limit=limit, window=FAILURE_WINDOW, now=self.clock.now())
         if not await self.passwords.matches(password, account.password_hash):
