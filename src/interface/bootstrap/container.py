@@ -55,6 +55,10 @@ class Server:
                 seen.add(each.name)
                 yield each.name, getattr(area.use_cases, each.name)
 
+    def use_case(self, name: str) -> Any:
+        """Return the use case or query port that controllers ask for by this name. Raises KeyError."""
+        return dict(self.named_use_cases())[name]
+
 
 def build(adapters: Adapters, subscriptions: SubscriptionList) -> Server:
     """Wire every use case. `subscriptions` is the list the units of work ask; it is filled here."""

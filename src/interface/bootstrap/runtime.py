@@ -140,7 +140,7 @@ class Runtime:
 
     def watch_page(self) -> App:
         """Return what a process shows that answers no requests."""
-        read_health: ReadHealth = dict(self.server.named_use_cases())["read_health"]
+        read_health: ReadHealth = self.server.use_case("read_health")
         return WatchPage(read_health, self.metrics())
 
     def metrics(self, neighbours: FiguresBoard[Shared] | None = None) -> MetricsPage:

@@ -16,7 +16,7 @@ async def create_admin(settings: Settings, url: str, *, username: str, email: st
     """Return the id of the new administrator. Raises UsernameTaken and what else registering refuses."""
     async with open_runtime(settings, url) as runtime:
         await runtime.migrations.upgrade()
-        create: CreateAdministrator = dict(runtime.server.named_use_cases())["create_administrator"]
+        create: CreateAdministrator = runtime.server.use_case("create_administrator")
         command = RegisterAccountCommand(
             dialect=Dialect.ADMINISTRATION, username=username, email=email, password=password
         )

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import uvloop
@@ -55,7 +55,7 @@ class CommandLineOperator:
 
     def replay(self, message_ids: Sequence[UUID]) -> int:
         async def work(runtime: Runtime) -> int:
-            replay_event, replayed = _use_case(runtime, "replay_event"), 0
+            replay_event, replayed = runtime.server.use_case("replay_event"), 0
             for message_id in message_ids:
                 try:
                     await replay_event(message_id)
@@ -68,13 +68,13 @@ class CommandLineOperator:
 
     def jobs(self) -> Sequence[JobView]:
         async def work(runtime: Runtime) -> Sequence[JobView]:
-            found: Sequence[JobView] = await _use_case(runtime, "list_jobs")()
+            found: Sequence[JobView] = await runtime.server.use_case("list_jobs")()
             return found
 
         return self._with(work)
 
     def run_job(self, name: str) -> None:
-        self._with(lambda runtime: _use_case(runtime, "run_job")(None, name))
+        self._with(lambda runtime: runtime.server.use_case("run_job")(None, name))
 
     def undecided(self, rows_max: int) -> Sequence[DueAttempt]:
         return self._with(
@@ -124,7 +124,7 @@ class CommandLineOperator:
 
     def close_alarm(self, alarm_id: UUID, reason: str) -> Alarm:
         async def work(runtime: Runtime) -> Alarm:
-            closed: Alarm = await _use_case(runtime, "close_alarm")(alarm_id, by=None, reason=reason)
+            closed: Alarm = await runtime.server.use_case("close_alarm")(alarm_id, by=None, reason=reason)
             return closed
 
         return self._with(work)
@@ -148,10 +148,6 @@ def _context(runtime: Runtime) -> RequestContext:
 
 def _outbox(runtime: Runtime) -> PostgresOutbox:
     return PostgresOutbox(runtime.database, runtime.adapters.clock)
-
-
-def _use_case(runtime: Runtime, name: str) -> Any:
-    return dict(runtime.server.named_use_cases())[name]
 
 
 def _payments(runtime: Runtime) -> PaymentUseCases:

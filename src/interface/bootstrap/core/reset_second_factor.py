@@ -12,6 +12,6 @@ from interface.bootstrap.settings import Settings
 async def reset_second_factor(settings: Settings, url: str, *, login: str, reason: str) -> UUID:
     """Return whose second factor is off now. Raises UserNotFound, SecondFactorIsOff."""
     async with open_runtime(settings, url) as runtime:
-        reset: ResetSecondFactor = dict(runtime.server.named_use_cases())["reset_second_factor"]
+        reset: ResetSecondFactor = runtime.server.use_case("reset_second_factor")
         with request_context(RequestContext(trace_id=CLI, actor_label=CLI)):
             return await reset(login, reason)
