@@ -42,7 +42,6 @@ from infrastructure.providers.fields import Fields, NotAnObject, read_object, se
 from infrastructure.providers.mpesa import mobile_of
 
 LIVE_HOST: Final = "api.safaricom.co.ke"
-SANDBOX_HOST: Final = "sandbox.safaricom.co.ke"
 
 SHILLING_MINOR: Final = 100
 REFERENCE_LENGTH_MAX: Final = 12

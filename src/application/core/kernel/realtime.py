@@ -9,8 +9,6 @@ from typing import Protocol
 
 from domain.core.kernel.ids import AccountId
 
-TOPIC_LENGTH_MAX = 100
-
 
 def person_topic(account_id: AccountId) -> str:
     """Return the topic of what a person is told."""
