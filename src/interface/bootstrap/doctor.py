@@ -239,11 +239,13 @@ def _of_mail(settings: Settings) -> list[Check]:
     if not settings.email_host:
         return _skipped("mail", "EMAIL_HOST is empty: mail is caught, not sent")
 
+    from interface.bootstrap.core.mail import tls_of
+
     async def mail() -> str:
         return await look_at_mail_server(
             host=settings.email_host,
             port=settings.email_port,
-            tls="tls" if settings.email_use_ssl else "starttls" if settings.email_use_tls else "none",
+            tls=tls_of(settings),
             username=settings.email_host_user,
             password=settings.email_host_password,
         )

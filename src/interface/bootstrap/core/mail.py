@@ -28,17 +28,23 @@ async def open_mailer(
         _log.debug("mail_is_caught", smtp_port=catcher.port)
         mailer = SmtpMailer(clock=clock, host="127.0.0.1", port=catcher.port, sender=settings.email_from, tls="none")
         return mailer, catcher
-    tls: TlsMode = "tls" if settings.email_use_ssl else "starttls" if settings.email_use_tls else "none"
     try:
         mailer = SmtpMailer(
             clock=clock,
             host=settings.email_host,
             port=settings.email_port,
             sender=settings.email_from,
-            tls=tls,
+            tls=tls_of(settings),
             username=settings.email_host_user or None,
             password=settings.email_host_password or None,
         )
     except ValueError as error:
         raise SettingsRefused(f"DEFAULT_FROM_EMAIL, EMAIL_USE_TLS, EMAIL_HOST_USER: {error}") from error
     return mailer, None
+
+
+def tls_of(settings: Settings) -> TlsMode:
+    """Return how the line to the mail server is protected."""
+    if settings.email_use_ssl:
+        return "tls"
+    return "starttls" if settings.email_use_tls else "none"
