@@ -122,6 +122,9 @@ async def test_while_an_alarm_is_open_its_owner_is_paid_nothing_and_others_are(
     assert stages[other] != "approved"
     refused = await market.post(boss, f"/api/admin/withdrawals/{waiting}/action", {"action": "approve"})
     assert (refused.status_code, refused.json()["code"]) == (409, "payments.payouts_frozen")
+    assert await market.value("SELECT stage FROM withdrawals WHERE id::text = $1", waiting) == "pending"
+    repeated = await market.post(boss, f"/api/admin/withdrawals/{approved}/action", {"action": "approve"})
+    assert (repeated.status_code, repeated.json()["status"]) == (200, "APPROVED")  # it was decided before
     rejected = await market.post(boss, f"/api/admin/withdrawals/{waiting}/action", {"action": "reject", "note": "no"})
     assert rejected.status_code == 200  # money may come back
 

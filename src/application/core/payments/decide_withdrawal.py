@@ -54,11 +54,11 @@ class DecideWithdrawal:
         async with self.unit_of_work() as uow:
             withdrawal = await uow.withdrawals.get(command.withdrawal_id)
             before = withdrawal.stage
-            if command.action in LETS_GO and await uow.withdrawals.is_frozen(withdrawal.owner):
-                raise PayoutsFrozen
             transfer, event = await self._decide(uow, withdrawal, command)
             if event is None:
                 return withdrawal
+            if command.action in LETS_GO and await uow.withdrawals.is_frozen(withdrawal.owner):
+                raise PayoutsFrozen
             if transfer is not None:
                 await uow.ledger.post(transfer)
             uow.record(event)
