@@ -77,7 +77,11 @@ class InProcessBroker:
             self._has_room.clear()
         if self._running < self._at_once:
             self._running += 1
-            await self._task.kiq()
+            try:
+                await self._task.kiq()
+            except BaseException:
+                self._running -= 1
+                raise
 
     async def wait_for_room(self) -> None:
         await self._has_room.wait()

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from taskiq.exceptions import SendTaskError
 
 from application.core.kernel.ports import Delivery
 from application.core.kernel.request_context import RequestContext, current_request, request_context
@@ -327,3 +328,20 @@ async def test_the_faster_deliveries_are_the_more_messages_are_taken_together(ma
 @pytest.mark.parametrize(("each_s", "held"), [(8.0, 4), (1.0, 5), (0.25, 8), (0.05, 24), (0.001, HELD_MAX), (0.0, 100)])
 def test_no_more_is_held_than_is_delivered_soon(each_s: float, held: int) -> None:
     assert held_most(4, each_s) == held
+
+
+async def test_a_task_that_cannot_begin_takes_no_place(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(_: object, __: object) -> None:
+        raise OSError("no task can begin")
+
+    for _ in range(2):
+        await market.sell()
+    first, second = await market.outbox.take(2)
+    broker = InProcessBroker(DeliverMessage(market.outbox, market.subscriptions).taken, at_once=1)
+    with monkeypatch.context() as broken:
+        broken.setattr("taskiq.InMemoryBroker.kick", refuse)
+        with pytest.raises(SendTaskError):
+            await broker.send(first)
+    await broker.send(second)
+    await broker.stop()
+    assert len(market.hearing.heard) == 2
