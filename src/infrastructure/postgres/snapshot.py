@@ -4,7 +4,6 @@ The rows leave and come by COPY in its text format, which is the same for every 
 among them, since the migrations make it. Tables are read after those that they refer to.
 """
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,13 +14,13 @@ from uuid import UUID
 import asyncpg
 
 from application.core.kernel.ports import AuditEntry
-from application.core.kernel.request_context import current_request
 from application.core.operations.backup import BackupRefused
 from domain.core.identity.sign_ins import EndReason
 from infrastructure.postgres.core.revocations import every_family_until
 from infrastructure.postgres.database import unavailable_when_down
 from infrastructure.postgres.migrations import revision_of
 from infrastructure.postgres.statements import Connection
+from infrastructure.postgres.unit_of_work import audit_writes
 
 CONNECT_TIMEOUT_S: Final = 10.0
 SETTINGS: Final = {
@@ -62,11 +61,6 @@ _END_SIGN_INS = "UPDATE sign_ins SET ended_at = $1, end_reason = $2 WHERE ended_
 _END_ACCESS = "INSERT INTO access_revocations (id, family_id, created_at) VALUES ($1, $2, $3)"
 _WITHDRAW_CODES = "UPDATE one_time_codes SET used_at = $1 WHERE used_at IS NULL"
 _WITHDRAW_RECOVERY = "UPDATE second_factors SET recovery_digests = '{}' WHERE recovery_digests <> '{}'"
-_ADD_ENTRY = """
-    INSERT INTO audit_entries (id, action, target, actor_label, after, trace_id, created_at)
-    VALUES ($1, $2, $3, 'cli', $4, $5, $6)
-"""
-_ADD_UNSEALED = "INSERT INTO audit_unsealed (entry_id) VALUES ($1)"
 _HAND_OVER = """
     UPDATE withdrawals SET stage = 'processing', gateway = NULL, next_step_at = NULL WHERE stage = 'approved'
 """
@@ -235,11 +229,9 @@ class Loading:
         return Ended(sessions=sessions, codes=codes, recovery=recovery)
 
     async def record(self, entry: AuditEntry, *, entry_id: UUID, now: datetime) -> None:
-        """Put an entry in the audit trail, as from the command line."""
-        after = None if entry.after is None else json.dumps(entry.after)
-        trace_id = current_request().trace_id
-        await self._connection.execute(_ADD_ENTRY, entry_id, entry.action, entry.target, after, trace_id, now)
-        await self._connection.execute(_ADD_UNSEALED, entry_id)
+        """Put an entry in the audit trail, on behalf of the current request."""
+        for statement, values in audit_writes([(entry_id, entry)], now):
+            await statement.execute(self._connection, **values)
 
     async def hand_over_payouts(self) -> int:
         """Leave every approved withdrawal to a person, and return how many there were.

@@ -1,6 +1,7 @@
 """One transaction of PostgreSQL, with the repositories that live in it."""
 
-from collections.abc import Iterable, Mapping
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import ClassVar, Protocol, Self
@@ -215,28 +216,34 @@ class PostgresUnitOfWork:
             self._messages.clear()
             self._has_messages = True
         if self._audit:
-            entry_ids = [self.ids.new() for _ in self._audit]
-            batch.stage(
-                _ADD_AUDIT,
-                actor_id=request.actor_id,
-                actor_label=request.actor_label,
-                ip=request.ip,
-                user_agent=request.user_agent,
-                trace_id=request.trace_id,
-                now=now,
-                rows=as_rows(
-                    [
-                        {
-                            "id": entry_id,
-                            "action": entry.action,
-                            "target": entry.target,
-                            "before": entry.before,
-                            "after": entry.after,
-                            "reason": entry.reason,
-                        }
-                        for entry_id, entry in zip(entry_ids, self._audit, strict=True)
-                    ]
-                ),
-            )
-            batch.stage(_ADD_UNSEALED, ids=entry_ids)
+            for statement, values in audit_writes([(self.ids.new(), entry) for entry in self._audit], now):
+                batch.stage(statement, **values)
             self._audit.clear()
+
+
+def audit_writes(
+    entries: Sequence[tuple[uuid.UUID, AuditEntry]], now: datetime
+) -> tuple[tuple[Statement, Mapping[str, object]], ...]:
+    """Return what puts entries, each with its id, in the audit trail, on behalf of the current request."""
+    request = current_request()
+    rows = [
+        {
+            "id": entry_id,
+            "action": entry.action,
+            "target": entry.target,
+            "before": entry.before,
+            "after": entry.after,
+            "reason": entry.reason,
+        }
+        for entry_id, entry in entries
+    ]
+    added = {
+        "actor_id": request.actor_id,
+        "actor_label": request.actor_label,
+        "ip": request.ip,
+        "user_agent": request.user_agent,
+        "trace_id": request.trace_id,
+        "now": now,
+        "rows": as_rows(rows),
+    }
+    return (_ADD_AUDIT, added), (_ADD_UNSEALED, {"ids": [entry_id for entry_id, _ in entries]})

@@ -15,6 +15,7 @@ import tempfile
 import zlib
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final, TypeAlias, cast
@@ -23,6 +24,7 @@ import msgspec
 
 from application.core.files.storage import ObjectStorage, is_key
 from application.core.kernel.ports import AuditEntry
+from application.core.kernel.request_context import current_request, request_context
 from domain.core.kernel.errors import NotFound
 from infrastructure.local.archive import ArchiveRefused, ArchiveWriter, parts_of, written_archive
 from infrastructure.postgres.database import dsn_of
@@ -40,6 +42,7 @@ from infrastructure.postgres.snapshot import (
 )
 from infrastructure.system.clock import SystemClock
 from infrastructure.system.ids import UuidV7Source
+from interface.bootstrap.core.create_admin import CLI
 from interface.bootstrap.settings import Settings
 
 FORMAT: Final = 1
@@ -414,7 +417,8 @@ async def _load(
                 "payouts_handed_over": handed_over,
             },
         )
-        await loading.record(entry, entry_id=ids.new(), now=now)
+        with request_context(replace(current_request(), actor_label=CLI)):
+            await loading.record(entry, entry_id=ids.new(), now=now)
         return handed_over, ended
 
 
