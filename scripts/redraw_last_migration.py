@@ -1,10 +1,15 @@
 """Draw the newest migrations of the tables anew, from what the released ones leave to today's tables.
 
 Released migrations never change; those under work are drawn again as often as the tables do: one for tables and
-columns, and one for indexes of tables that people already use, which are built while they do.
+columns, and one for indexes of tables that people already use, which are built while they do. Where the tables ask for
+nothing, none is drawn.
+
+    PYTHONPATH=src .venv/bin/python scripts/redraw_last_migration.py "Bookings"
+
 Run it with the project's own Python; it starts a PostgreSQL of its own and removes it again.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -23,11 +28,10 @@ from infrastructure.local.postgres import EmbeddedPostgres
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ROOT / "alembic" / "versions"
 
-RELEASED = "0004"
+RELEASED = "0006"
 """The newest migration that is out of our hands."""
-REVISION = "0005"
-NAME = "Second factor and uploads"
-INDEXES_REVISION = "0006"
+REVISION = "0007"
+INDEXES_REVISION = "0008"
 SAME_IN_OTHER_WORDS = {"ix_accounts_worker_names", "ix_offerings_words"}
 """Indexes over expressions that PostgreSQL writes in other words than we do; Alembic takes them for changed."""
 INDEXES = '''"""Indexes of tables that are in use, built while they are.
@@ -61,20 +65,23 @@ def downgrade() -> None:
 
 def main() -> None:
     """Draw the migration."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", help="what the migration is about, in a few words")
+    name = parser.parse_args().name
     with tempfile.TemporaryDirectory(prefix="soko-redraw-") as folder:
         Path(folder).chmod(0o711)
         server = EmbeddedPostgres(Path(folder) / "postgres")
         server.start()
         try:
             server.create_database("redraw")
-            draw(server.url("redraw"))
+            draw(server.url("redraw"), name)
         finally:
             server.remove()
     for tidy in (("check", "--select", "I,F811", "--fix"), ("format",)):
         subprocess.run([sys.executable, "-m", "ruff", *tidy, "--quiet", str(VERSIONS)], check=True, cwd=ROOT)
 
 
-def draw(url: str) -> None:
+def draw(url: str, name: str) -> None:
     """Write the migration that leads from the released ones to today's tables."""
     config = Config(ROOT / "alembic.ini")
     config.set_main_option("script_location", str(ROOT / "alembic"))
@@ -85,7 +92,7 @@ def draw(url: str) -> None:
     try:
         command.upgrade(config, RELEASED)
         command.revision(
-            config, NAME, autogenerate=True, rev_id=REVISION, process_revision_directives=build_indexes_apart
+            config, name, autogenerate=True, rev_id=REVISION, process_revision_directives=build_indexes_apart
         )
     finally:
         for path in hidden:
@@ -108,7 +115,10 @@ def build_indexes_apart(context: MigrationContext, _: object, directives: list[M
                 elif isinstance(one, ops.CreateIndexOp) and container is script.upgrade_ops:
                     created.append(one)
             table.ops[:] = kept
-    write_indexes(context, [one for one in created if one.index_name not in SAME_IN_OTHER_WORDS])
+    wanted = [one for one in created if one.index_name not in SAME_IN_OTHER_WORDS]
+    if not wanted and all(isinstance(one, ops.ModifyTableOps) and one.is_empty() for one in script.upgrade_ops.ops):
+        directives.clear()
+    write_indexes(context, wanted)
 
 
 def write_indexes(context: MigrationContext, created: list[ops.CreateIndexOp]) -> None:

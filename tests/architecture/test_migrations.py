@@ -13,6 +13,8 @@ RELEASED = {
     "0002_guards.py": "2213fc6922e997eb985276bb30c3264196f02b8f1c4192a230691ff25d76e3b7",
     "0003_gigs.py": "0f06c27d2aac7ace643e6d23569bf59e6fd541e9274b408deb0f4336048dca3c",
     "0004_guards_of_gigs.py": "a4b411e612234d4ea9a0c53a4d3bebaf70372cae514a65b2d0ca75329adddcc0",
+    "0005_second_factor_and_uploads.py": "83f6d1ef8c9610b0c65a741d243629d6e0719078a03094d1234af2195f03fc15",
+    "0006_indexes.py": "f6144dc72eac5b1fd333a40b17445e14cdd4530cf133085f43ccaeb710dd97d2",
 }
 """What is out of our hands: a database somewhere was made by exactly this."""
 
@@ -64,10 +66,10 @@ def migration(body: str, head: str = "") -> str:
     return f'SQL = "DELETE FROM tasks"\n{head}\ndef upgrade() -> None:\n    {body.strip()}\n'
 
 
-UNDER_WORK = [path for path in VERSIONS if path.name not in RELEASED]  # 0003 of them builds four indexes otherwise
+SINCE_THE_RULES = [path for path in VERSIONS if path.name >= "0005"]  # 0003 builds four indexes otherwise
 
 
-@pytest.mark.parametrize("path", UNDER_WORK, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SINCE_THE_RULES, ids=lambda path: path.stem)
 def test_a_migration_stops_nobody(path: Path) -> None:
     assert broken_rules(path.read_text()) == []
 
