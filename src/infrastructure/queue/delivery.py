@@ -1,9 +1,7 @@
 """Deliver one message: decode its event, call who hears it, and see to what happens when that fails."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -18,6 +16,7 @@ from domain.core.kernel.errors import Unavailable
 from domain.core.kernel.events import Event
 from infrastructure.postgres.core.outbox import LEASE, Message, PostgresOutbox
 from infrastructure.postgres.unit_of_work import DeliveredBefore
+from infrastructure.queue.tries import kept_lease, said_by
 
 TRIES_MAX = 16
 """With the waits below some two hours: longer than a restart or a short outage, short enough to be looked at today."""
@@ -95,7 +94,7 @@ class DeliverMessage:
         with begun as span, request_context(RequestContext(trace_id=message.trace_id, span_id=span.id)):
             span.note("soko.subscriber", message.subscriber)
             try:
-                async with self._renewed(message_id):
+                async with kept_lease(partial(self._outbox.renew, message_id), life=LEASE):
                     event = msgspec.convert(message.payload, subscriber.event)
                     await subscriber.handler(event, message.delivery)
             except DeliveredBefore:
@@ -119,8 +118,7 @@ class DeliverMessage:
         )
 
     async def _failed(self, message: Message, error: Exception) -> None:
-        # the first line only: in the others the driver quotes rows
-        said = f"{type(error).__name__}: {error}".partition("\n")[0]
+        said = said_by(error)
         facts = {"event_name": message.event_name, "subscriber": message.subscriber, "attempts": message.attempts}
         if message.attempts >= TRIES_MAX:
             self._figures.deliveries[message.event_name, "dead"] += 1
@@ -134,21 +132,3 @@ class DeliverMessage:
         _log.warning(
             "message_failed", **facts, retry_in_s=wait.total_seconds(), exc_info=None if is_expected else error
         )
-
-    @asynccontextmanager
-    async def _renewed(self, message_id: UUID) -> AsyncIterator[None]:
-        """Renew the lease while the block runs, so that slow is not taken for dead."""
-
-        async def renew() -> None:
-            while True:
-                await asyncio.sleep(LEASE.total_seconds() / 3)
-                try:
-                    await self._outbox.renew(message_id)
-                except Unavailable:
-                    continue  # at worst the lease ends and the delivery happens again, once
-
-        renewing = asyncio.create_task(renew())
-        try:
-            yield
-        finally:
-            renewing.cancel()

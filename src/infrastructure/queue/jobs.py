@@ -1,9 +1,10 @@
 """Plan what is due and run it: the row in `job_runs` says who runs what, and until when."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -15,6 +16,7 @@ from application.core.operations.figures import Figures
 from domain.core.kernel.errors import Unavailable
 from domain.core.operations.schedule import Schedule
 from infrastructure.postgres.core.job_runs import LEASE, PostgresJobRuns, Run
+from infrastructure.queue.tries import kept_lease, said_by
 
 PLAN_EVERY_S = 1.0
 LOOK_EVERY_S = 1.0
@@ -99,7 +101,7 @@ class JobRunner:
         begun = self._tracing.span(f"run {run.job}", trace_id=trace_id)
         with begun as span, request_context(RequestContext(trace_id=trace_id, span_id=span.id)):
             try:
-                async with self._renewed(run):
+                async with kept_lease(partial(self._runs.renew, run), life=LEASE):
                     with self._figures.timed(self._figures.run_times, run.job):
                         handled = await self._all_batches(job, stop)
             except Exception as error:
@@ -125,24 +127,8 @@ class JobRunner:
     async def _failed(self, run: Run, error: Exception) -> None:
         tries = run.failures + 1
         wait = None if tries >= TRIES_MAX else min(RETRY_FIRST * 2 ** (tries - 1), RETRY_LONGEST)
-        # the first line only: in the others the driver quotes rows
-        said = f"{type(error).__name__}: {error}".partition("\n")[0]
         _log.error("job_failed", job=run.job, tries=tries, exc_info=None if isinstance(error, Unavailable) else error)
-        await self._runs.fail(run, said, again_after=wait)
-
-    @asynccontextmanager
-    async def _renewed(self, run: Run) -> AsyncIterator[None]:
-        async def renew() -> None:
-            while True:
-                await asyncio.sleep(LEASE.total_seconds() / 3)
-                with suppress(Unavailable):
-                    await self._runs.renew(run)
-
-        renewing = asyncio.create_task(renew())
-        try:
-            yield
-        finally:
-            renewing.cancel()
+        await self._runs.fail(run, said_by(error), again_after=wait)
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:
