@@ -20,7 +20,8 @@ CONNECT_S: Final = 4.0
 SKEW_DOUBTED: Final = timedelta(seconds=2)
 SKEW_MAX: Final = timedelta(seconds=30)
 """Tokens of another machine are believed for 60 s before their time; half of that is left for the other one."""
-PROOF_OLD: Final = timedelta(hours=3)
+PROOF_OLD: Final = timedelta(minutes=15)
+"""Three proofs of the job ledger.prove have not come."""
 CONNECT_ADVICE: Final = "set DATABASE_URL to a PostgreSQL that runs and lets this user in"
 REPLICA_ADVICE: Final = "set DATABASE_REPLICA_URL to a replica that runs, or leave it empty"
 SERVER_SETTINGS: Final = {"application_name": "soko doctor", "statement_timeout": "4000", "timezone": "UTC"}
