@@ -6,6 +6,7 @@ lives: the system lets go of its lock however it ends, so what a dead one left i
 
 import fcntl
 import os
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,7 @@ class FiguresBoard(Generic[Shared]):
         self._decoder = msgspec.msgpack.Decoder(kind)
         self._place: int | None = None
         self._lock: int | None = None
+        self._taking = threading.Lock()  # scrapes and the sharing of figures run in threads
 
     @property
     def own_name(self) -> str:
@@ -58,19 +60,20 @@ class FiguresBoard(Generic[Shared]):
         self._lock = self._place = None
 
     def _taken(self) -> int:
-        if self._place is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            for number in range(PLACES_MAX):
-                lock = os.open(self._folder / f"{number}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-                if _is_free(lock):
-                    self._figures_of(number).unlink(missing_ok=True)  # of who was here before
-                    self._place, self._lock = number, lock
-                    break
-                os.close(lock)
-            else:
-                raise OSError(f"more than {PLACES_MAX} processes answer at one address")
-        assert self._place is not None
-        return self._place
+        with self._taking:
+            if self._place is None:
+                self._place, self._lock = self._first_free()
+            return self._place
+
+    def _first_free(self) -> tuple[int, int]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for number in range(PLACES_MAX):
+            lock = os.open(self._folder / f"{number}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            if _is_free(lock):
+                self._figures_of(number).unlink(missing_ok=True)  # of who was here before
+                return number, lock
+            os.close(lock)
+        raise OSError(f"more than {PLACES_MAX} processes answer at one address")
 
     def _neighbours(self) -> list[int]:
         """Return the numbers of the other processes that live."""

@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
-from pathlib import Path
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path, PosixPath
 
 from infrastructure.local.figures_board import FiguresBoard
 
@@ -46,3 +49,18 @@ def test_neighbours_see_each_other_until_they_die_however_they_do(tmp_path: Path
     assert again.others() == [("0", [("mine", 1)])]
     board.leave()
     assert again.others() == []
+
+
+def test_two_threads_that_ask_first_take_one_place(tmp_path: Path) -> None:
+    both_there = threading.Barrier(2)
+
+    class MeetingPlace(PosixPath):
+        def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
+            with suppress(threading.BrokenBarrierError):  # nobody else gets this far
+                both_there.wait(timeout=0.2)
+            super().mkdir(mode, parents, exist_ok)
+
+    board = FiguresBoard(MeetingPlace(tmp_path), Kind)
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(lambda _: board.own_name, range(2))) == ["0", "0"]
+    assert [path.name for path in tmp_path.glob("*.lock")] == ["0.lock"]
