@@ -2,11 +2,9 @@
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -17,9 +15,9 @@ from infrastructure.postgres.realtime import PostgresRealtime
 from interface.bootstrap.background import Background, Loop
 from tests.contract.core.notices import delivery
 from tests.contract.core.realtime import Heard, until
+from tests.e2e.core.server_process import ServerProcess, server_process
 from tests.e2e.core.sockets import notice, token_of
 from tests.e2e.market import Market, Person
-from tests.faults.processes import ROOT
 
 DRILL = os.environ.get("SOKO_DRILL") == "1"
 SOCKETS = 1_000 if DRILL else 200
@@ -28,34 +26,10 @@ HEARD_WITHIN_S = 0.150
 TIMES = 5
 
 
-@dataclass(slots=True)
-class ServerProcess:
-    pid: int
-    port: int
-
-    def memory_kib(self) -> int:
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1])
-        raise AssertionError("the process has ended")
-
-
 @pytest.fixture
 async def process(database_url: str, tmp_path: Path) -> AsyncIterator[ServerProcess]:
-    running = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.e2e.core.socket_process", database_url, str(tmp_path),
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert running.stdout is not None
-    assert running.stdin is not None
-    port = await asyncio.wait_for(running.stdout.readline(), 60)
-    assert port, "the server did not start"
-    yield ServerProcess(running.pid, int(port))
-    running.stdin.close()
-    await asyncio.wait_for(running.wait(), 20)
+    async with server_process(database_url, tmp_path) as running:
+        yield running
 
 
 class Watcher:
