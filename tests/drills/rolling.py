@@ -14,7 +14,7 @@ from tests.drills.installation import Installation, Process, installed, until
 from tests.drills.load import Load, Person
 from tests.drills.verdict import Broken, judge
 
-RESTARTS: Final = 10
+RESTARTS: Final = 7
 SOCKETS_EACH: Final = 12
 """Sockets of each student and writer."""
 
@@ -50,7 +50,7 @@ class Listener:
 
 
 async def run(seed: int, size: float) -> Result:
-    """Restart ten times."""
+    """Restart so many times, one process after the other."""
     async with installed(settings={"SOKO_DRAIN_SECONDS": str(DRAIN_S)}) as installation:
         load = Load(installation, seed, people=4)
         await load.assemble()
