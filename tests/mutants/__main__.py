@@ -48,7 +48,7 @@ JOURNEYS = (
 )
 """Where nearly every statement runs once: what no test speaks of by its name may show itself there."""
 PAST_THE_DOMAIN = "tests/integration/postgres/test_constraints.py"
-"""Writes rows that only a mistake of ours could make; who looks for the test of a CHECK finds it here."""
+"""Writes rows that only a mistake of ours could make; most of a CHECK, a reference or a trigger are met here only."""
 
 _SAY_NOTHING = {"infrastructure", "postgres", "core", "application", "repositories"}
 _AT_ONCE = re.compile(r"race|storm|at_once|together|gather|TaskGroup")
@@ -160,7 +160,8 @@ def candidates(mutant: Mutant) -> list[list[str]]:
             scores[f"{file}::{test}"] = score - len(body) / 2000
     ranked = sorted(scores, key=lambda test: -scores[test])
     second = [PAST_THE_DOMAIN] if mutant.sql else ranked[12:30]
-    first = [second, ranked[:12]] if kind == "check" else [ranked[:12], second]
+    is_past_the_domain = kind in {"check", "reference", "trigger"}
+    first = [second, ranked[:12]] if is_past_the_domain else [ranked[:12], second]
     return [*first, list(JOURNEYS), ranked[12:80]]
 
 

@@ -1,11 +1,11 @@
-"""Every CHECK and every unique constraint refuses a row that breaks it and nothing else.
+"""Every CHECK, unique key and foreign key refuses a row that breaks it and nothing else; history is only added to.
 
-Most of them only a mistake of ours could meet: the domain refuses first. So the rows are written past it, without
-foreign keys and triggers.
+Most of them only a mistake of ours could meet: the domain refuses first. So the rows are written past it, where it
+matters without foreign keys and triggers.
 """
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,16 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from sqlalchemy import CheckConstraint, Column, Table, UniqueConstraint
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Table, UniqueConstraint
 from sqlalchemy.dialects import postgresql
 
 from infrastructure.postgres.tables import metadata
 from tests.fakes.core.system import NOON
 
 SOURCE = Path(__file__).parents[3] / "src"
+HISTORY = (
+    "audit_entries", "audit_seals", "gigs_order_events", "ledger_postings", "ledger_seals", "ledger_transfers",
+)  # fmt: skip
 HOUR_LATER = NOON.replace(hour=NOON.hour + 1)
 SOMEBODY = UUID(int=0xADA)
 
@@ -202,3 +205,36 @@ async def test_each_unique_key_refuses_the_second_row(superuser: asyncpg.Connect
 @pytest.mark.parametrize("in_force", sorted(IN_FORCE))
 def test_what_is_said_of_an_index_is_said_of_one_that_there_is(in_force: str) -> None:
     assert in_force in {name for table in tables().values() for name, _ in unique_keys(table)}
+
+
+@pytest.fixture
+async def owner(database_dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """Connect as who owns the tables, with all that is in force for him."""
+    connection = await asyncpg.connect(database_dsn)
+    yield connection
+    await connection.close()
+
+
+async def test_each_foreign_key_refuses_what_refers_to_nothing(owner: asyncpg.Connection) -> None:
+    passed = []
+    for table in tables().values():
+        keys = [one for one in table.constraints if isinstance(one, ForeignKeyConstraint)]
+        for key in keys:
+            transaction = owner.transaction()
+            await transaction.start()
+            for other in keys:
+                if other is not key:  # what one row refers to nowhere, the first of them would refuse
+                    await owner.execute(f"ALTER TABLE {table.name} DROP CONSTRAINT IF EXISTS {other.name}")
+            row = sound(table, **{column.name: _value_of(column) for column in key.columns})
+            if await write(owner, table, row) != key.name:
+                passed.append(key.name)
+            await transaction.rollback()
+    assert passed == []
+
+
+@pytest.mark.parametrize("change", ["UPDATE {0} SET {1} = {1}", "DELETE FROM {0}", "TRUNCATE {0} CASCADE"])
+async def test_history_is_only_added_to_also_by_who_owns_it(owner: asyncpg.Connection, change: str) -> None:
+    for name in HISTORY:
+        column = next(iter(tables()[name].columns)).name
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match=f"{name} is history"):
+            await owner.execute(change.format(name, column))

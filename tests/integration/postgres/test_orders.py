@@ -54,6 +54,18 @@ class TestPostgresOrderLocks(PostgresOrderStore):
                 with pytest.raises(asyncpg.LockNotAvailableError):
                     await editor.offerings.get(offering_id)
 
+    @pytest.mark.parametrize("as_somebody", [False, True])
+    async def test_who_reads_an_order_to_change_it_waits_for_who_did_before(
+        self, orders: OrderStore, as_somebody: bool
+    ) -> None:
+        order = an_order_at(Stage.STARTED)
+        await store(orders, order)
+        async with orders.units() as first, orders.units() as second:
+            await first.orders.get(order.id)
+            await second.connection.execute("SET LOCAL lock_timeout = '50ms'")
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await (second.orders.get_for(order.id, CLIENT) if as_somebody else second.orders.get(order.id))
+
 
 class TestPostgresOrderQueries(PostgresOrderStore, OrderQueriesContract): ...
 
