@@ -12,6 +12,7 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.exceptions import VerifyMismatchError as Mismatch
 
+from domain.core.kernel.errors import Unavailable
 from infrastructure.security.keys import derive_key
 
 MEMORY_KIB = 19 * 1024
@@ -22,6 +23,10 @@ LANES = 1
 AT_ONCE_MAX = 16
 """Hashes that one process makes at once, however many processors there are: 304 MiB."""
 
+WAITING_MAX = 200
+"""Hashes that one process makes or has waiting; together they take some seconds."""
+RETRY_AFTER_S = 2
+
 Result = TypeVar("Result")
 
 
@@ -29,15 +34,23 @@ class Argon2PasswordHasher:
     """Hashes passwords with Argon2id in a few threads, so that 200 sign-ins at once cost time and not memory.
 
     The C code lets go of the interpreter lock while it works, so the event loop goes on. `memory_kib`, `passes` and
-    `lanes` are today's parameters; a hash made with weaker ones is still checked, and reported as outdated.
+    `lanes` are today's parameters; a hash made with weaker ones is still checked, and reported as outdated. Whoever
+    comes while `waiting_max` are made or waited for is refused.
     """
 
     def __init__(
-        self, *, memory_kib: int = MEMORY_KIB, passes: int = PASSES, lanes: int = LANES, threads: int | None = None
+        self,
+        *,
+        memory_kib: int = MEMORY_KIB,
+        passes: int = PASSES,
+        lanes: int = LANES,
+        threads: int | None = None,
+        waiting_max: int = WAITING_MAX,
     ) -> None:
         self._hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=lanes, type=Type.ID)
         self.at_once_max = threads or min(os.cpu_count() or 1, AT_ONCE_MAX)
         self._threads = ThreadPoolExecutor(self.at_once_max, thread_name_prefix="argon2")
+        self._waiting, self._waiting_max = 0, waiting_max
 
     async def hash(self, password: str) -> str:
         return await self._off_the_loop(lambda: self._hasher.hash(_as_bytes(password)))
@@ -67,7 +80,13 @@ class Argon2PasswordHasher:
         return False
 
     async def _off_the_loop(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        if self._waiting >= self._waiting_max:
+            raise Unavailable("Too many passwords wait to be looked at; try again.", retry_after_s=RETRY_AFTER_S)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._waiting -= 1
 
 
 class HmacCodeHasher:

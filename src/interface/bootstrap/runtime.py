@@ -95,6 +95,9 @@ MIGRATIONS = ROOT / "alembic"
 EMBEDDED_DATABASE = "soko"
 AT_ONCE_PER_CONNECTION = 32
 """Requests worked on at once for each connection: 256 busy clients are served, and nobody waits in vain."""
+PASSWORDS_PER_CONNECTION = 20
+"""Of those places so many are for whoever waits for a password to be hashed. It takes long, and strangers may ask for
+it: with all places, a few registrations would keep everybody out."""
 
 JOBS_AT_ONCE = 2
 SHARE_EVERY = timedelta(seconds=5)
@@ -327,7 +330,7 @@ async def real_adapters(
     may_lag: Reads = lagging or database
     clock = clock or SystemClock()
     ids, secret = UuidV7Source(), settings.secret_key.encode()
-    passwords = Argon2PasswordHasher()
+    passwords = Argon2PasswordHasher(waiting_max=PASSWORDS_PER_CONNECTION * settings.database_pool)
     resources.callback(passwords.close)
     try:
         access_tokens = JwtAccessTokens(

@@ -11,7 +11,7 @@ import argon2.low_level
 import pytest
 
 from domain.core.identity.policies import LOGIN_FAILURES_ACCOUNT
-from infrastructure.security.passwords import MEMORY_KIB, Argon2PasswordHasher
+from infrastructure.security.passwords import MEMORY_KIB, WAITING_MAX, Argon2PasswordHasher
 from tests.e2e.market import PASSWORD, Market, open_market
 
 AT_ONCE = 2
@@ -102,3 +102,40 @@ async def test_sign_ins_at_once_are_hashed_a_few_at_a_time_and_the_others_are_an
     assert watch.memory_kib == {MEMORY_KIB}  # so that many times as much is all that is taken
     assert await sign_in("amina", PASSWORD) == 429
     assert watch.begun - begun_before == GUESSES_MAX + 8
+
+
+async def test_a_flood_of_registrations_keeps_nobody_out_who_needs_no_password_and_locks_no_account(
+    crowded: Market, watch: Watch
+) -> None:
+    market = crowded
+    amina = await market.register("amina", "student")
+    accounts, begun_before = await market.value("SELECT count(*) FROM accounts"), watch.begun
+    watch.is_open.clear()
+
+    async def register(number: int) -> int:
+        body = {"username": f"flood{number}", "email": f"flood{number}@example.test", "password": PASSWORD}
+        return (await market.post(None, "/api/auth/register", body)).status_code
+
+    flood = [asyncio.create_task(register(number)) for number in range(WAITING_MAX + 80)]
+    try:
+        async with asyncio.timeout(ASKED_S_MAX):
+            refused = [await one for one in itertools.islice(asyncio.as_completed(flood), 80)]
+            assert refused == [503] * 80
+            for _ in range(GUESSES_MAX + 1):
+                reply = await market.post(None, "/api/auth/login", {"username": "amina", "password": PASSWORD})
+                assert (reply.status_code, reply.json()["code"]) == (503, "kernel.unavailable")
+                assert reply.headers["retry-after"] == "2"
+            assert (await market.get(amina, "/api/wallet")).status_code == 200
+            wanted = {"password": PASSWORD}
+            assert (await market.post(amina, "/api/auth/second-factor", wanted)).status_code == 503
+            assert watch.begun - begun_before == AT_ONCE
+            assert sum(one.done() for one in flood) == 80
+    finally:
+        for one in flood:
+            one.cancel()
+        await asyncio.gather(*flood, return_exceptions=True)
+    watch.is_open.set()
+    reply = await market.post(None, "/api/auth/login", {"username": "amina", "password": PASSWORD})
+    assert reply.status_code == 200
+    assert await market.value("SELECT count(*) FROM accounts") == accounts
+    assert await market.value("SELECT coalesce(sum(attempts), 0)::int FROM attempt_counters") == 0

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from argon2.low_level import hash_secret
 
+from domain.core.kernel.errors import Unavailable
 from infrastructure.security import passwords
 from infrastructure.security.keys import derive_key
 from infrastructure.security.passwords import Argon2PasswordHasher, HmacCodeHasher
@@ -68,6 +69,18 @@ class TestArgon2PasswordHasher(PasswordHasherContract):
         assert len(set(hashes)) == 40
         assert started <= 2
         assert turns > 40
+
+    async def test_one_more_than_may_wait_is_refused_before_anything_is_done(self) -> None:
+        hasher = Argon2PasswordHasher(memory_kib=64, passes=1, threads=1, waiting_max=3)
+        waiting = [asyncio.create_task(hasher.hash("Tall-trees-7")) for _ in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable):
+            await hasher.hash("Tall-trees-7")
+        with pytest.raises(Unavailable):
+            await hasher.matches("Tall-trees-7", None)
+        assert len(set(await asyncio.gather(*waiting))) == 3
+        assert await hasher.matches("Tall-trees-7", None) is False
+        hasher.close()
 
 
 @pytest.mark.parametrize(("processors", "at_once"), [(None, 1), (2, 2), (128, passwords.AT_ONCE_MAX)])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from application.core.identity.authenticate import Caller
 from application.core.identity.desk import TokenDesk, TokenPair
-from application.core.identity.log_in import FAILURE_WINDOW, account_key
+from application.core.identity.log_in import FAILURE_WINDOW, account_key, compare
 from application.core.identity.ports import AttemptCounter, IdentityUnitOfWork, RevocationBoard
 from application.core.identity.security import CodeHasher, PasswordHasher
 from application.core.kernel.ports import AuditEntry, Clock, Policies
@@ -47,7 +47,10 @@ class ChangePassword:
     clock: Clock
 
     async def __call__(self, caller: Caller, command: ChangePasswordCommand) -> TokenPair:
-        """Return a fresh pair. Raises OldPasswordWrong, PasswordsDiffer, PasswordWeak, TooManyAttempts, NotSignedIn."""
+        """Return a fresh pair.
+
+        Raises OldPasswordWrong, PasswordsDiffer, PasswordWeak, TooManyAttempts, NotSignedIn, Unavailable.
+        """
         check_repeat(command.new_password, command.repeat, field="confirm_password")
         async with self.unit_of_work() as uow:
             seen = await uow.accounts.get(caller.account_id, lock=False)
@@ -56,8 +59,9 @@ class ChangePassword:
         check_password(command.new_password, about=about, field="new_password")
         key = account_key(self.hasher, str(caller.account_id))
         limit = self.policies.value(LOGIN_FAILURES_ACCOUNT)
-        await self.attempts.take(key, limit=limit, window=FAILURE_WINDOW, now=self.clock.now())
-        if not await self.passwords.matches(command.old_password, seen.password_hash):
+        now = self.clock.now()
+        await self.attempts.take(key, limit=limit, window=FAILURE_WINDOW, now=now)
+        if not await compare(self.passwords, self.attempts, key, command.old_password, seen.password_hash, now=now):
             raise OldPasswordWrong(errors=(FieldError("old_password", "is wrong"),))
         password_hash = await self.passwords.hash(command.new_password)
         now = self.clock.now()

@@ -28,7 +28,7 @@ from application.core.kernel.request_context import current_request
 from domain.core.identity.account import Account, AccountIsSuspended
 from domain.core.identity.policies import LOGIN_FAILURES_ACCOUNT, LOGIN_FAILURES_ADDRESS
 from domain.core.identity.second_factor import CHALLENGE_LIFE, SecondFactorNeeded
-from domain.core.kernel.errors import NotSignedIn
+from domain.core.kernel.errors import NotSignedIn, Unavailable
 
 FAILURE_WINDOW = timedelta(minutes=15)
 SUBSCRIBER_PREFIX = 64
@@ -69,7 +69,8 @@ class LogIn:
     async def __call__(self, command: LogInCommand) -> LoggedIn:
         """Return the account and its tokens.
 
-        Raises BadCredentials, AccountIsSuspended, TooManyAttempts, SecondFactorNeeded with its `challenge`.
+        Raises BadCredentials, AccountIsSuspended, TooManyAttempts, SecondFactorNeeded with its `challenge`,
+        Unavailable.
         """
         now = self.clock.now()
         login = self.read_login(command.login)
@@ -78,7 +79,9 @@ class LogIn:
         key_of_account = account_key(self.hasher, who)
         await self._count(key_of_account, now)
         password_hash = candidate.password_hash if candidate else None
-        is_right = await self.passwords.matches(command.password, password_hash)
+        is_right = await compare(
+            self.passwords, self.attempts, key_of_account, command.password, password_hash, now=now
+        )
         await self._check_address(self.clock.now())
         if candidate is None or not is_right or (command.is_for_administrators and not candidate.is_admin):
             raise await self._failed(candidate)
@@ -133,6 +136,25 @@ class LogIn:
 
     def _is_outdated(self, candidate: Candidate) -> bool:
         return self.passwords.is_outdated(candidate.password_hash)
+
+
+async def compare(
+    passwords: PasswordHasher,
+    attempts: AttemptCounter,
+    key: bytes,
+    password: str,
+    password_hash: str | None,
+    *,
+    now: datetime,
+) -> bool:
+    """Tell whether a password whose attempt was counted is right; give back the attempt that nobody could look at, so
+    that whoever keeps us busy locks nobody out. Raises Unavailable.
+    """
+    try:
+        return await passwords.matches(password, password_hash)
+    except Unavailable:
+        await attempts.give_back(key, now=now)
+        raise
 
 
 def account_key(hasher: CodeHasher, who: str) -> bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from application.core.identity.log_in import FAILURE_WINDOW, account_key
+from application.core.identity.log_in import FAILURE_WINDOW, account_key, compare
 from application.core.identity.ports import AttemptCounter, IdentityUnitOfWork
 from application.core.identity.security import CodeHasher, PasswordHasher
 from application.core.kernel.ports import Clock, Policies
@@ -30,14 +30,15 @@ class PasswordCheck:
     async def __call__(self, account_id: AccountId, password: str) -> str:
         """Return the hash that the password fits; it must still be the account's when something is written.
 
-        Raises PasswordWrong, TooManyAttempts.
+        Raises PasswordWrong, TooManyAttempts, Unavailable.
         """
         async with self.unit_of_work() as uow:
             account = await uow.accounts.get(account_id, lock=False)
         key = account_key(self.hasher, str(account_id))
         limit = self.policies.value(LOGIN_FAILURES_ACCOUNT)
-        await self.attempts.take(key, limit=limit, window=FAILURE_WINDOW, now=self.clock.now())
-        if not await self.passwords.matches(password, account.password_hash):
+        now = self.clock.now()
+        await self.attempts.take(key, limit=limit, window=FAILURE_WINDOW, now=now)
+        if not await compare(self.passwords, self.attempts, key, password, account.password_hash, now=now):
             raise PasswordWrong(errors=(FieldError("password", "is wrong"),))
         await self.attempts.give_back(key, now=self.clock.now())
         return account.password_hash

@@ -10,14 +10,19 @@ from domain.core.kernel.ids import AccountId
 
 
 class PasswordHasher(Protocol):
-    """Hashes passwords. Promises: Argon2id; off the event loop, a few at once; one hash a call, also for a decoy."""
+    """Hashes passwords. Promises: Argon2id; off the event loop, a few at once; one hash a call, also for a decoy. One
+    takes long, and anybody may ask for it: when too many wait already, the next is refused before anything is done.
+    """
 
     async def hash(self, password: str) -> str:
-        """Return a salted hash that carries its own parameters."""
+        """Return a salted hash that carries its own parameters. Raises Unavailable."""
         ...
 
     async def matches(self, password: str, hashed: str | None) -> bool:
-        """Tell whether the password belongs to the hash; with None compute one hash all the same and answer False."""
+        """Tell whether the password belongs to the hash; with None compute one hash all the same and answer False.
+
+        Raises Unavailable.
+        """
         ...
 
     def is_outdated(self, hashed: str) -> bool:
