@@ -18,7 +18,7 @@ from application.core.kernel.receipts import Receipts, StoredReply
 from application.core.kernel.request_context import RequestKey, current_request, enter_request
 from domain.core.kernel.errors import DomainError, Malformed, Unavailable
 from interface.http.caller import authorization_in, bearer_token
-from interface.http.edge.bodies import ClientGone
+from interface.http.edge.bodies import ClientGone, is_form
 from interface.http.edge.sending import send_refusal
 from interface.http.edge.wire_types import App, Message, Receive, Scope, Send
 
@@ -57,7 +57,8 @@ class Idempotency:
     """Runs a request with a key under a receipt, or answers what was answered before.
 
     The key belongs to the account of the token, or to the network address where nobody is signed in. A token that is
-    not valid is left to the application to refuse.
+    not valid is left to the application to refuse, and so are the forms of strangers: put aside, they would fill the
+    disk before anybody asks who sends them.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class Idempotency:
     def _owner(self, scope: Any) -> str | None:
         authorization = authorization_in(scope["headers"])
         if authorization is None:
-            return f"address:{current_request().ip}"
+            return None if is_form(scope["headers"]) else f"address:{current_request().ip}"
         token = bearer_token(authorization)
         if token is None:
             return None
