@@ -104,6 +104,7 @@ def written_archive(path: Path, key: str) -> Iterator[ArchiveWriter]:
 def parts_of(path: Path, key: str) -> Iterator[tuple[str, IO[bytes]]]:
     """Yield the name and the content of each part, in their order; read each before asking for the next.
 
+    With a `key` only what was sealed with it is read.
     Only when the last has been yielded is it known that the whole is as it was written. Raises ArchiveRefused.
     """
     try:
@@ -133,6 +134,10 @@ def _opened(file: BinaryIO, path: Path, key: str) -> _Source:
         if not key:
             raise ArchiveRefused(f"{path} is encrypted; set SOKO_BACKUP_KEY to the key that it was made with")
         return _UnsealingSource(file, path, key, size)
+    if key:  # a digest proves nothing about who wrote it: whoever can put a file there could put his rows into ours
+        raise ArchiveRefused(
+            f"{path} is not encrypted, and SOKO_BACKUP_KEY is set; unset it if you know who wrote the file"
+        )
     file.seek(0)
     return _CheckedSource(file, path, size)
 

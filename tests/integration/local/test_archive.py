@@ -84,6 +84,12 @@ def test_without_its_key_it_is_refused(tmp_path: Path, key: str) -> None:
         read(tmp_path / "kept", key)
 
 
+def test_with_a_key_one_that_anybody_could_have_written_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "planted", "")
+    with pytest.raises(ArchiveRefused, match="not encrypted"):
+        read(tmp_path / "planted", KEY)
+
+
 def test_frames_cannot_change_places(tmp_path: Path) -> None:
     whole = write(tmp_path / "kept", KEY)
     frame = FRAME_BYTES + 16
