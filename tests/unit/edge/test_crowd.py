@@ -58,26 +58,29 @@ async def test_one_too_many_is_refused_at_once_and_told_when_to_come_again(busy:
 
 
 @pytest.mark.parametrize(
-    "path",
+    ("method", "path"),
     [
-        "/health/live",
-        "/health/ready",
-        "/metrics",
-        "/api/payments/callback",
-        "/api/payments/lipana/callback/",
-        "/api/payments/stripe/callback",
-        "/api/payments/daraja/stk/token",
+        ("GET", "/health/live"),
+        ("HEAD", "/health/ready"),
+        ("GET", "/metrics"),
+        ("POST", "/api/payments/callback"),
+        ("POST", "/api/payments/lipana/callback/"),
+        ("POST", "/api/payments/stripe/callback"),
+        ("POST", "/api/payments/daraja/stk/token"),
     ],
 )
-async def test_providers_and_watchers_are_always_let_in(busy: Busy, path: str) -> None:
+async def test_providers_and_watchers_are_always_let_in(busy: Busy, method: str, path: str) -> None:
     begun = await busy.begin(2)
-    let_in = asyncio.create_task(busy.http.post(path))
+    let_in = asyncio.create_task(busy.http.request(method, path))
     busy.let_go.set()
     assert (await let_in).status_code == 200
     await asyncio.gather(*begun)
 
 
-@pytest.mark.parametrize("path", ["/api/payments/lipana/callbacks", "/x/health/live", "/api/payments/pay"])
+@pytest.mark.parametrize(
+    "path",
+    ["/api/payments/lipana/callbacks", "/x/health/live", "/api/payments/pay", "/health/live", "/health/x", "/metrics"],
+)
 async def test_what_only_looks_like_them_is_not(busy: Busy, path: str) -> None:
     begun = await busy.begin(2)
     assert (await busy.http.post(path)).status_code == 503

@@ -16,6 +16,8 @@ RETRY_AFTER_S: Final = 1
 WATCHERS: Final = re.compile(r"/(health/|metrics/?$)", re.ASCII)
 """Who asks how we are is let in always."""
 
+READING: Final = frozenset({"GET", "HEAD"})
+
 PROVIDERS: Final = re.compile(r"/api/payments/((\w+/)?callback/?$|daraja/)", re.ASCII)
 """They tell of money, and would tell it again to a server that is just as busy. Strangers can send there as well, so
 there are as many places more, and not more than that."""
@@ -42,7 +44,7 @@ class Crowd:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        places = self._places(scope["path"])
+        places = self._places(scope)
         if self.worked_on >= places:
             await send_refusal(send, TooManyAtOnce(retry_after_s=RETRY_AFTER_S))
             return
@@ -76,7 +78,9 @@ class Crowd:
         finally:
             self.worked_on -= 1
 
-    def _places(self, path: str) -> float:
+    def _places(self, scope: Scope) -> float:
+        path = scope["path"]
         if PROVIDERS.match(path):
             return 2 * self._at_once_max
-        return inf if WATCHERS.match(path) else self._at_once_max
+        # only to read: a body or a key sent there costs what it costs anywhere
+        return inf if WATCHERS.match(path) and scope["method"] in READING else self._at_once_max
