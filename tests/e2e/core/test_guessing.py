@@ -128,6 +128,31 @@ async def test_addresses_of_one_subscriber_are_one_network(processes: Processes)
     assert (await guess(one, "somebody", at="2001:db8:1:3::1")).status_code == 401
 
 
+async def test_whoever_spends_the_tries_of_a_code_keeps_nobody_from_the_link_of_its_mail(processes: Processes) -> None:
+    """All codes of an hour can be asked for and voided by a stranger who knows the address; the mailbox is not his."""
+    one, two = processes
+    await one.register("amina")
+    for _ in range(3):
+        reply = await two.post(None, "/api/auth/password-reset", {"email": "amina@example.test"})
+        assert reply.status_code == 200
+        for _ in range(6):  # before the mail is even written
+            body = {"email": "amina@example.test", "code": "999999x", "new_password": "Deep-rivers-9"}
+            assert (await two.post(None, "/api/auth/password-reset-confirm", body)).status_code == 422
+        await one.drain()
+    reply = await one.post(None, "/api/auth/password-reset", {"email": "amina@example.test"})
+    assert (reply.status_code, reply.json()["code"]) == (429, "identity.too_many_codes")
+    mails = one.mailer.to("amina@example.test")
+    links = [mail.text.partition("token=")[2].split()[0] for mail in mails if "password-reset?" in mail.text]
+    assert len(links) == 3
+    wanted = {"new_password": "Deep-rivers-9"}
+    refused = await one.post(None, "/api/auth/password-reset-confirm", wanted | {"token": links[0]})
+    assert (refused.status_code, refused.json()["code"]) == (422, "identity.code_invalid")  # a later one was asked for
+    reply = await one.post(None, "/api/auth/password-reset-confirm", wanted | {"token": links[-1]})
+    assert reply.status_code == 200
+    again = await one.post(None, "/api/auth/password-reset-confirm", wanted | {"token": links[-1]})
+    assert (again.status_code, again.json()["code"]) == (422, "identity.code_invalid")
+
+
 async def test_a_code_is_dead_after_five_wrong_tries_over_two_processes(processes: Processes) -> None:
     """Goal A3: the right code on the sixth try opens nothing, and three codes an hour are all there are."""
     one, two = processes

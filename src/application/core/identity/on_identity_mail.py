@@ -16,7 +16,7 @@ from application.core.identity.desk import CodeDesk
 from application.core.identity.ports import AttemptCounter, IdentityUnitOfWork, TooManyAttempts
 from application.core.identity.security import CodeHasher
 from application.core.kernel.mail import Mail, MailsUnitOfWork
-from application.core.kernel.ports import Clock, Delivery, Policies
+from application.core.kernel.ports import Clock, Delivery
 from domain.core.identity.account import Account
 from domain.core.identity.codes import OneTimeCode
 from domain.core.identity.contacts import ContactKind
@@ -32,7 +32,6 @@ from domain.core.identity.events import (
     SecondFactorTurnedOff,
     SecondFactorTurnedOn,
 )
-from domain.core.identity.policies import CODE_TRIES
 from domain.core.kernel.events import Event
 
 HOUR: Final = timedelta(hours=1)
@@ -54,7 +53,6 @@ class MailContactCode:
     code_desk: CodeDesk
     attempts: AttemptCounter
     hasher: CodeHasher
-    policies: Policies
     clock: Clock
     address: str
     """Where links lead, without a slash at the end."""
@@ -67,7 +65,7 @@ class MailContactCode:
         if (
             code is None
             or event.kind is not ContactKind.EMAIL
-            or not self._is_open(code)
+            or not code.is_alive(now=self.clock.now())
             or not await self._is_counted(code.address)
         ):
             code = None
@@ -90,9 +88,6 @@ class MailContactCode:
             return False
         return True
 
-    def _is_open(self, code: OneTimeCode) -> bool:
-        return code.is_open(now=self.clock.now(), tries_max=self.policies.value(CODE_TRIES))
-
     def _code(self, delivery: Delivery, account: Account, code: OneTimeCode) -> Mail:
         text = (
             f"Hello {account.username},\n\n"
@@ -109,7 +104,6 @@ class MailReset:
 
     unit_of_work: Callable[[], IdentityMailUnitOfWork]
     code_desk: CodeDesk
-    policies: Policies
     clock: Clock
     address: str
 
@@ -118,15 +112,12 @@ class MailReset:
         assert isinstance(event, PasswordResetAsked)
         async with self.unit_of_work() as uow:
             code = await uow.codes.get(event.code_id, lock=False)
-            if code is not None and code.account_id is not None and self._is_open(code):
+            if code is not None and code.account_id is not None and code.is_alive(now=self.clock.now()):
                 account = await uow.accounts.get(code.account_id, lock=False)
                 if account.is_active:
                     uow.mails.add(self._code(delivery, account, code))
             uow.done(delivery)
             await uow.commit()
-
-    def _is_open(self, code: OneTimeCode) -> bool:
-        return code.is_open(now=self.clock.now(), tries_max=self.policies.value(CODE_TRIES))
 
     def _code(self, delivery: Delivery, account: Account, code: OneTimeCode) -> Mail:
         text = (

@@ -118,7 +118,10 @@ class ConfirmReset:
         """Count the try; also one for an address that nobody has, so that time tells nothing."""
         code = await uow.codes.newest(account_id, CodePurpose.RESET, address)
         return code is not None and code.attempt(
-            is_right=self._is_right(code, command), now=self.clock.now(), tries_max=self.policies.value(CODE_TRIES)
+            is_right=self._is_right(code, command),
+            now=self.clock.now(),
+            tries_max=self.policies.value(CODE_TRIES),
+            is_link=bool(command.token),
         )
 
     async def _proven(self, uow: IdentityUnitOfWork, account_id: AccountId, address: str) -> Account | None:

@@ -60,7 +60,7 @@ class VerifyContact:
             if seen is None or seen.account_id is None or seen.purpose is not VERIFIES[kind]:
                 raise CodeInvalid
             is_right = self.code_desk.has_link_token(seen, token)
-            return await self._verify(uow, kind, seen.account_id, seen.address, lambda _: is_right)
+            return await self._verify(uow, kind, seen.account_id, seen.address, lambda _: is_right, is_link=True)
 
     async def _by_address(self, email: str, code: str) -> Account:
         async with self.unit_of_work() as uow:
@@ -91,6 +91,8 @@ class VerifyContact:
         account_id: AccountId,
         address: str,
         is_right: Callable[[OneTimeCode], bool],
+        *,
+        is_link: bool = False,
     ) -> Account:
         now = self.clock.now()
         await uow.accounts.hold_address(kind, address)
@@ -101,7 +103,8 @@ class VerifyContact:
         held = account.verified(kind)
         if held is not None and held.address == address and code.used_at is not None and is_right(code):
             return account
-        accepted = code.attempt(is_right=is_right(code), now=now, tries_max=self.policies.value(CODE_TRIES))
+        tries_max = self.policies.value(CODE_TRIES)
+        accepted = code.attempt(is_right=is_right(code), now=now, tries_max=tries_max, is_link=is_link)
         claim = account.claim(kind)
         if (
             not accepted

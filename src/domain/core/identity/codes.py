@@ -64,13 +64,21 @@ class OneTimeCode:
     tries: int = 0
     used_at: datetime | None = None
 
-    def is_open(self, *, now: datetime, tries_max: int) -> bool:
-        """Tell whether the code could still be used."""
-        return self.account_id is not None and self.used_at is None and now < self.expires_at and self.tries < tries_max
+    def is_alive(self, *, now: datetime) -> bool:
+        """Tell whether the link could still be used."""
+        return self.account_id is not None and self.used_at is None and now < self.expires_at
 
-    def attempt(self, *, is_right: bool, now: datetime, tries_max: int) -> bool:
-        """Count a try (identity.code_burns) and use the code up when it is right. Return whether it was accepted."""
-        if not self.is_open(now=now, tries_max=tries_max):
+    def is_open(self, *, now: datetime, tries_max: int) -> bool:
+        """Tell whether the digits could still be used."""
+        return self.is_alive(now=now) and self.tries < tries_max
+
+    def attempt(self, *, is_right: bool, now: datetime, tries_max: int, is_link: bool = False) -> bool:
+        """Count a try (identity.code_burns) and use the code up when it is right. Return whether it was accepted.
+
+        Digits can be guessed, so wrong ones void them. A link cannot, so it outlives them: whoever knows an address
+        could keep its owner from a new password for ever.
+        """
+        if not (self.is_alive(now=now) if is_link and is_right else self.is_open(now=now, tries_max=tries_max)):
             return False
         if not is_right:
             self.tries += 1

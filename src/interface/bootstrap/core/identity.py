@@ -282,14 +282,12 @@ def _subscriptions(adapters: Adapters) -> tuple[Subscription, ...]:
         code_desk=code_desk,
         attempts=adapters.attempts,
         hasher=adapters.codes,
-        policies=adapters.policies,
         clock=adapters.clock,
         address=adapters.public_address,
     )
     mail_reset = MailReset(
         unit_of_work=units,
         code_desk=code_desk,
-        policies=adapters.policies,
         clock=adapters.clock,
         address=adapters.public_address,
     )

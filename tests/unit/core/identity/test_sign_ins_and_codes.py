@@ -169,6 +169,17 @@ def test_five_wrong_tries_void_a_code() -> None:
     assert (code.tries, code.used_at) == (5, None)
 
 
+def test_the_link_outlives_the_digits_and_works_once() -> None:
+    code = a_code(tries=5)
+    assert code.attempt(is_right=False, now=NOON, tries_max=5, is_link=True) is False
+    assert (code.tries, code.used_at) == (5, None)
+    assert code.attempt(is_right=True, now=NOON + timedelta(hours=1), tries_max=5, is_link=True) is False
+    assert code.attempt(is_right=True, now=NOON, tries_max=5, is_link=True) is True
+    assert code.used_at == NOON
+    assert code.attempt(is_right=True, now=NOON, tries_max=5, is_link=True) is False
+    assert a_code(account_id=None).attempt(is_right=True, now=NOON, tries_max=5, is_link=True) is False
+
+
 def test_a_code_works_once_and_in_time_and_a_decoy_never() -> None:
     code = a_code()
     assert code.attempt(is_right=True, now=NOON, tries_max=5) is True
