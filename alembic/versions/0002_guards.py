@@ -25,7 +25,11 @@ def upgrade() -> None:
             IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{ROLE}') THEN
                 CREATE ROLE {ROLE} NOLOGIN;
             END IF;
-            IF NOT pg_has_role(current_user, '{ROLE}', 'SET') THEN
+            IF current_setting('server_version_num')::int < 160000 THEN  -- being a member is enough there
+                IF NOT pg_has_role(current_user, '{ROLE}', 'MEMBER') THEN
+                    EXECUTE format('GRANT {ROLE} TO %I', current_user);
+                END IF;
+            ELSIF NOT pg_has_role(current_user, '{ROLE}', 'SET') THEN
                 EXECUTE format('GRANT {ROLE} TO %I WITH SET TRUE', current_user);
             END IF;
         END $$

