@@ -17,12 +17,13 @@ class RedisCheck:
     name = "redis"
     is_needed = False
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, *, within_s: float = ANSWER_WITHIN_S) -> None:
         self._redis = redis
+        self._within_s = within_s
 
     async def check(self) -> str:
         try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
+            async with asyncio.timeout(self._within_s):
                 await self._redis.set(f"{PREFIX}probe", "1", px=1000)
         except OutOfMemoryError as error:
             raise NotHealthy("full") from error

@@ -29,6 +29,7 @@ from interface.bootstrap.settings import SECRET_CHARACTERS_MIN, Settings
 
 OURS: Final = "SOKO_"
 HTTP_SECONDS_MAX: Final = 4.0
+REDIS_SECONDS_MAX: Final = 4.0
 PROBE: Final = b"soko doctor"
 BUCKET_ADVICE: Final = "correct the AWS_* settings of the bucket, its key and its address, or start the store"
 DARAJA_TOKEN_PATH: Final = "/oauth/v1/generate?grant_type=client_credentials"  # noqa: S105  where tokens are asked for
@@ -182,7 +183,8 @@ def _of_redis(settings: Settings) -> list[Check]:
     async def redis() -> str:
         async with AsyncExitStack() as resources:
             try:
-                (check,) = redis_checks(settings, resources)
+                # the other checks load much meanwhile, so that an answer may come late here
+                (check,) = redis_checks(settings, resources, within_s=REDIS_SECONDS_MAX)
                 return await check.check()
             except Exception as error:
                 raise Doubt(

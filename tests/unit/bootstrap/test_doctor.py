@@ -84,3 +84,18 @@ def test_only_a_failure_fails_the_command(verdict: Verdict, code: int) -> None:
     assert json.loads(as_json.output) == [
         {"name": "mail", "verdict": verdict.value, "found": "found", "advice": "what to do"}
     ]
+
+
+async def test_a_redis_that_answers_late_is_well(tmp_path: Path) -> None:
+    async def answer_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        late_s = 1.2  # a server's own check waits for 1 s
+        while asked := await reader.read(4096):
+            await asyncio.sleep(late_s)
+            late_s = 0
+            writer.write(b"+OK\r\n" * asked.count(b"*"))
+        writer.close()
+
+    async with await asyncio.start_unix_server(answer_late, tmp_path / "redis"):
+        settings, wrong = examine_settings({"REDIS_URL": f"unix://{tmp_path}/redis", "SOKO_DATA_DIR": str(tmp_path)})
+        found = {one.name: one for one in await examine(settings, wrong, {}, url=None, no_database="none")}
+    assert (found["redis"].verdict, found["redis"].found) == (Verdict.OK, "takes writes")

@@ -27,13 +27,14 @@ def shared_counter(settings: Settings, counter: AttemptCounter, resources: Async
     return RedisAttemptCounter(counter, _opened(settings, resources, within_s=ANSWER_WITHIN_S))
 
 
-def redis_checks(settings: Settings, resources: AsyncExitStack) -> list[HealthCheck]:
-    """Return what looks at Redis, if there is one. Raises SettingsRefused."""
+def redis_checks(settings: Settings, resources: AsyncExitStack, *, within_s: float | None = None) -> list[HealthCheck]:
+    """Return what looks at Redis, if there is one, and waits so long for it. Raises SettingsRefused."""
     if not settings.redis_url:
         return []
     from infrastructure.redis.health import ANSWER_WITHIN_S, RedisCheck
 
-    return [RedisCheck(_opened(settings, resources, within_s=ANSWER_WITHIN_S))]
+    waits_s = within_s or ANSWER_WITHIN_S
+    return [RedisCheck(_opened(settings, resources, within_s=waits_s), within_s=waits_s)]
 
 
 def _opened(settings: Settings, resources: AsyncExitStack, *, within_s: float) -> "Redis":
