@@ -127,7 +127,10 @@ class JobRunner:
     async def _failed(self, run: Run, error: Exception) -> None:
         tries = run.failures + 1
         wait = None if tries >= TRIES_MAX else min(RETRY_FIRST * 2 ** (tries - 1), RETRY_LONGEST)
-        _log.error("job_failed", job=run.job, tries=tries, exc_info=None if isinstance(error, Unavailable) else error)
+        if isinstance(error, Unavailable):
+            _log.error("job_failed", job=run.job, tries=tries, reason=error.sentence)
+        else:
+            _log.error("job_failed", job=run.job, tries=tries, exc_info=error)
         await self._runs.fail(run, said_by(error), again_after=wait)
 
 

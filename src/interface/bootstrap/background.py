@@ -9,6 +9,8 @@ from typing import Self
 
 import structlog
 
+from domain.core.kernel.errors import Unavailable
+
 RESTART_AFTER_S = 1.0
 """A loop that failed is started again after this time: long enough not to fill the log while a database is away."""
 
@@ -75,5 +77,8 @@ class Background:
             try:
                 await loop.run(self._stop)
             except Exception as error:
-                _log.error("loop_failed", loop=loop.name, exc_info=error)
+                if isinstance(error, Unavailable):  # ten traces a second would say no more
+                    _log.error("loop_failed", loop=loop.name, reason=error.sentence)
+                else:
+                    _log.error("loop_failed", loop=loop.name, exc_info=error)
                 await wait_for(self._stop, RESTART_AFTER_S)
