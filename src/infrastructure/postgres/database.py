@@ -111,6 +111,28 @@ def refusal_of(error: BaseException) -> ValueNotStorable | DatabaseUnavailable |
     return DatabaseUnavailable(retry_after_s=2)
 
 
+CLOSED = (
+    asyncpg.InvalidAuthorizationSpecificationError,  # a wrong password among them
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+)
+"""What says that the database does not let us in, or not do what we came for; an operator puts it right."""
+
+
+def reason_of(error: BaseException) -> str | None:
+    """Return why the database does not serve, in the words of the server or the system; None where they said nothing.
+
+    They name users, databases and roles, no password.
+    """
+    refused = isinstance(error, DatabaseUnavailable)
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, CLOSED) or (refused and isinstance(cause, asyncpg.PostgresError | OSError) and str(cause)):
+            return str(cause).splitlines()[0]
+        cause = cause.__cause__
+    return None
+
+
 Taken: TypeAlias = tuple[Connection, PoolProxiedConnection]
 """The driver's connection, and what SQLAlchemy's pool knows it by."""
 

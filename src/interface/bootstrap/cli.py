@@ -346,7 +346,19 @@ def main() -> None:
     except DataFolderRefused as error:
         sys.exit(_say(f"SOKO_DATA_DIR: {error}"))
     except DomainError as error:
-        sys.exit(_say(error.sentence))
+        sys.exit(_say("\n".join([error.sentence, *_said_by_database(error)])))
+    except Exception as error:
+        said = _said_by_database(error)
+        if not said:
+            raise
+        sys.exit(_say("\n".join(said)))
+
+
+def _said_by_database(error: Exception) -> list[str]:
+    from infrastructure.postgres.database import reason_of
+
+    reason = reason_of(error)
+    return [] if reason is None else [f"The database says: {reason}", "`soko doctor` says what to do."]
 
 
 def _say(text: str) -> int:

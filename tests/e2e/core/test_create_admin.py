@@ -60,3 +60,15 @@ async def test_an_administrator_is_made_once_and_his_lost_second_factor_is_reset
         assert [tuple(entry) for entry in entries] == [("cli", f"account:{account_id}", "came with an identity card")]
     finally:
         await connection.close()
+
+
+async def test_a_database_that_does_not_let_us_in_is_said_and_a_proof_in_a_log_is_its_words_alone(
+    database_url: str, tmp_path: Path
+) -> None:
+    migrated = soko(database_url.replace("?", "_none?"), tmp_path, "migrate")
+    said = '" does not exist\n`soko doctor` says what to do.\n'
+    assert (migrated.returncode, migrated.stdout) == (2, "")
+    assert migrated.stderr.startswith('The database says: database "')
+    assert migrated.stderr.endswith(said)
+    proven = soko(database_url, tmp_path, "ledger", "verify")
+    assert (proven.returncode, proven.stdout, proven.stderr) == (0, "The books are sound.\n", "")

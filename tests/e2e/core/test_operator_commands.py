@@ -131,7 +131,7 @@ def test_jobs_are_listed_run_and_retried(desk: Desk) -> None:
     assert desk(commands, "run", "no.such_job", exits=2) == "operations.job_not_found"
     assert desk(commands, "run", "operations.clean_up") == "A worker runs it within seconds.\n"
     desk(commands, "run", "audit.seal", "--wait", "--wait-s", "0.1", exits=1)
-    assert desk.said == "No worker has come to its end; is one running?\n"
+    assert desk.said == "No worker has finished it within 0.1 s; is one running?\n"
 
     async def run_them(market: Market) -> Any:
         runs = PostgresJobRuns(market.database, market.clock, market.adapters.ids)

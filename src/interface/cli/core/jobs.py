@@ -60,7 +60,7 @@ def jobs_commands(operator: Callable[[], JobsDesk]) -> typer.Typer:
                 typer.echo(f"It failed: {now.state.last_error}", err=True)
                 raise typer.Exit(FAILED)
             time.sleep(LOOK_EVERY_S)
-        typer.echo("No worker has come to its end; is one running?", err=True)
+        typer.echo(f"No worker has finished it within {wait_s:g} s; is one running?", err=True)
         raise typer.Exit(FAILED)
 
     @commands.command("retry")

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 def bars() -> Iterator[Callable[[str, int, int], None]]:
     """Show a bar for each thing that is being done while the block runs, beside what the command prints.
 
-    Given is what to call with the name of a thing, how far it is, and how far it goes (0 where nobody knows).
+    Given is what to call with the name of a thing, how far it is, and how far it goes (0 where nobody knows). Where
+    nobody looks, as under cron, nothing is shown.
     """
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    with Progress(console=Console(stderr=True), transient=True) as shown:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as shown:
         tasks: dict[str, TaskID] = {}
 
         def show(what: str, done: int, total: int) -> None:
