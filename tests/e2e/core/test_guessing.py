@@ -153,6 +153,26 @@ async def test_whoever_spends_the_tries_of_a_code_keeps_nobody_from_the_link_of_
     assert (again.status_code, again.json()["code"]) == (422, "identity.code_invalid")
 
 
+async def test_an_address_is_proved_by_no_digits_after_five_wrong_tries_and_by_its_link_still(
+    processes: Processes,
+) -> None:
+    one, two = processes
+    await one.register("amina")
+    await one.drain()
+    text = one.mailer.to("amina@example.test")[-1].text
+    code = text.partition("address is ")[2][:6]
+    assert code.isdecimal()
+    wrong = f"{(int(code) + 1) % 1_000_000:06}"
+    for number, said in enumerate([wrong] * 5 + [code]):
+        body = {"email": "amina@example.test", "code": said}
+        reply = await (one, two)[number % 2].post(None, "/api/auth/verify-email", body)
+        assert (reply.status_code, reply.json()["code"]) == (422, "identity.code_invalid")
+    assert await one.value("SELECT verified_email FROM accounts") is None
+    link = text.partition("token=")[2].split()[0]
+    assert (await two.post(None, "/api/auth/verify-email", {"token": link})).status_code == 200
+    assert await one.value("SELECT verified_email FROM accounts") == "amina@example.test"
+
+
 async def test_a_code_is_dead_after_five_wrong_tries_over_two_processes(processes: Processes) -> None:
     """Goal A3: the right code on the sixth try opens nothing, and three codes an hour are all there are."""
     one, two = processes

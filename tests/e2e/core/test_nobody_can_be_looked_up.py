@@ -14,14 +14,15 @@ from tests.e2e.market import Market
 ASKED = 1000 if "SOKO_DRILL" in os.environ else 80
 CHANCE = 0.05 if "SOKO_DRILL" in os.environ else 0.18
 """How far from one half the classifier may be: the goal, and four standard deviations of a coin where few are asked."""
-QUESTIONS, TRIES = 5, 3
+QUESTIONS, TRIES = 6, 3
 OF_THEIR_OWN = {"x-request-id", "traceparent", "date"}
 
-LOGIN, RESET, RESEND, CONFIRM = (
+LOGIN, RESET, RESEND, CONFIRM, VERIFY = (
     "/api/auth/login",
     "/api/auth/password-reset",
     "/api/users/verify/resend",
     "/api/auth/password-reset-confirm",
+    "/api/auth/verify-email",
 )
 
 
@@ -34,6 +35,7 @@ def asked_of(name: str) -> list[tuple[str, dict[str, Any]]]:
         (RESET, {"email": email}),
         (RESEND, {"email": email}),
         (CONFIRM, {"email": email, "code": "123456", "new_password": "Other-trees-8"}),
+        (VERIFY, {"email": email, "code": "123456"}),
     ]
 
 

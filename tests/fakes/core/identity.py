@@ -195,7 +195,9 @@ class InMemoryCodes:
         found: OneTimeCode | None = self._codes.get(code_id)
         return found
 
-    async def newest(self, account_id: AccountId | None, purpose: CodePurpose, address: str) -> OneTimeCode | None:
+    async def newest(
+        self, account_id: AccountId | None, purpose: CodePurpose, address: str, *, lock: bool = True
+    ) -> OneTimeCode | None:
         return max(self._of(account_id, purpose, address), key=lambda code: code.id, default=None)
 
     def add(self, code: OneTimeCode) -> None:

@@ -101,7 +101,9 @@ class CodeRepository(Protocol):
 
     async def get(self, code_id: UUID, *, lock: bool = True) -> OneTimeCode | None: ...
 
-    async def newest(self, account_id: AccountId | None, purpose: CodePurpose, address: str) -> OneTimeCode | None:
+    async def newest(
+        self, account_id: AccountId | None, purpose: CodePurpose, address: str, *, lock: bool = True
+    ) -> OneTimeCode | None:
         """Return the last code made for this, whatever became of it; None is whoever asked for what nobody has."""
         ...
 

@@ -3,20 +3,24 @@
 - With the token of a link, with a code and the address it was sent to, or, signed in, with the code alone.
 - The first who proves an address holds it, and everybody else's claim on it is dropped (`identity.verification_wins`).
 - A wrong try is counted also when many arrive at once, and the refusals do not differ (`identity.code_burns`).
+- Whoever sends an address and a wrong code learns nothing by the time that takes either: the same is looked up, and the
+  try is counted in the same place, whether somebody has the address or not (`identity.register_tells_nothing`).
 - Repeating what has succeeded answers again and changes nothing (`identity.verify_is_idempotent`).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from application.core.identity.desk import CodeDesk
-from application.core.identity.ports import IdentityUnitOfWork, Login
+from application.core.identity.ports import AttemptCounter, IdentityUnitOfWork, Login, TooManyAttempts
+from application.core.identity.security import CodeHasher
 from application.core.kernel.ports import Clock, Policies
 from domain.core.identity.account import Account
 from domain.core.identity.codes import VERIFIES, AddressRequired, CodeInvalid, OneTimeCode
 from domain.core.identity.contacts import ContactKind, read_email
 from domain.core.identity.events import ContactClaimDropped
-from domain.core.identity.policies import CODE_TRIES
+from domain.core.identity.policies import CODE_TRIES, VERIFY_LIFE
 from domain.core.kernel.errors import FieldError, Invalid
 from domain.core.kernel.ids import AccountId
 
@@ -34,7 +38,9 @@ class VerifyContactCommand:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyContact:
     unit_of_work: Callable[[], IdentityUnitOfWork]
+    attempts: AttemptCounter
     code_desk: CodeDesk
+    hasher: CodeHasher
     policies: Policies
     clock: Clock
 
@@ -63,12 +69,23 @@ class VerifyContact:
             return await self._verify(uow, kind, seen.account_id, seen.address, lambda _: is_right, is_link=True)
 
     async def _by_address(self, email: str, code: str) -> Account:
+        now, purpose = self.clock.now(), VERIFIES[ContactKind.EMAIL]
         async with self.unit_of_work() as uow:
             account = await uow.accounts.find_by_login(Login("email", email))
-            if account is None:
-                raise CodeInvalid
-            is_right = self._compare(code)
-            return await self._verify(uow, ContactKind.EMAIL, account.id, email, is_right)
+            sent = await uow.codes.newest(account.id if account else None, purpose, email, lock=False)
+        key = self.hasher.digest("verify_tries", str(sent.id) if sent else email)
+        life, limit = timedelta(hours=self.policies.value(VERIFY_LIFE)), self.policies.value(CODE_TRIES)
+        try:
+            await self.attempts.take(key, limit=limit, window=life, now=now)
+        except TooManyAttempts:
+            raise CodeInvalid from None
+        is_right = self.code_desk.has_digits(sent or self.code_desk.make(None, purpose, email, now=now), code)
+        if account is None or sent is None or not is_right:
+            raise CodeInvalid
+        async with self.unit_of_work() as uow:
+            verified = await self._verify(uow, ContactKind.EMAIL, account.id, email, self._compare(code))
+        await self.attempts.give_back(key, now=now)
+        return verified
 
     async def _signed_in(self, account_id: AccountId, kind: ContactKind, code: str) -> Account:
         async with self.unit_of_work() as uow:

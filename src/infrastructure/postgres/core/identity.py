@@ -132,14 +132,15 @@ _CODE = Statement(select(one_time_codes).where(_C.id == bindparam("wanted")))
 _CODE_LOCKED = Statement(select(one_time_codes).where(_C.id == bindparam("wanted")).with_for_update())
 
 
-def _newest_code(whose: ColumnElement[bool]) -> Statement:
-    return Statement(
+def _newest_code(whose: ColumnElement[bool]) -> Mapping[bool, Statement]:
+    """Return what reads it without a lock and with one."""
+    newest = (
         select(one_time_codes)
         .where(whose, _C.purpose == bindparam("for_purpose"), _C.address == bindparam("of_address"))
         .order_by(_C.id.desc())
         .limit(1)
-        .with_for_update()
     )
+    return {False: Statement(newest), True: Statement(newest.with_for_update())}
 
 
 _NEWEST_CODE = _newest_code(_C.account_id == bindparam("of_account"))
@@ -378,13 +379,15 @@ class PostgresCodes:
         row = await (_CODE_LOCKED if lock else _CODE).fetch_row(self._unit.connection, wanted=code_id)
         return self._take(row, lock=lock)
 
-    async def newest(self, account_id: AccountId | None, purpose: CodePurpose, address: str) -> OneTimeCode | None:
+    async def newest(
+        self, account_id: AccountId | None, purpose: CodePurpose, address: str, *, lock: bool = True
+    ) -> OneTimeCode | None:
         wanted = {"for_purpose": purpose.value, "of_address": address}
         if account_id is None:
-            row = await _NEWEST_CODE_OF_NOBODY.fetch_row(self._unit.connection, **wanted)
+            row = await _NEWEST_CODE_OF_NOBODY[lock].fetch_row(self._unit.connection, **wanted)
         else:
-            row = await _NEWEST_CODE.fetch_row(self._unit.connection, of_account=account_id, **wanted)
-        return self._take(row, lock=True)
+            row = await _NEWEST_CODE[lock].fetch_row(self._unit.connection, of_account=account_id, **wanted)
+        return self._take(row, lock=lock)
 
     def add(self, code: OneTimeCode) -> None:
         self._added.append(code)

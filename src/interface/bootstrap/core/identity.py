@@ -271,7 +271,14 @@ def _use_cases(
             unit_of_work=units, factors=factors, token_desk=token_desk, policies=adapters.policies, clock=clock
         ),
         unblock_person=UnblockPerson(unit_of_work=units),
-        verify_contact=VerifyContact(unit_of_work=units, code_desk=code_desk, policies=adapters.policies, clock=clock),
+        verify_contact=VerifyContact(
+            unit_of_work=units,
+            attempts=adapters.attempts,
+            code_desk=code_desk,
+            hasher=adapters.codes,
+            policies=adapters.policies,
+            clock=clock,
+        ),
     )
 
 
