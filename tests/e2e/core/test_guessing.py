@@ -173,6 +173,20 @@ async def test_an_address_is_proved_by_no_digits_after_five_wrong_tries_and_by_i
     assert await one.value("SELECT verified_email FROM accounts") == "amina@example.test"
 
 
+async def test_tries_with_an_address_and_signed_in_are_five_together(processes: Processes) -> None:
+    one, two = processes
+    amina = await one.register("amina")
+    await one.drain()
+    code = one.mailer.to("amina@example.test")[-1].text.partition("address is ")[2][:6]
+    wrong = f"{(int(code) + 1) % 1_000_000:06}"
+    ways = ((one, None, {"email": "amina@example.test"}), (two, amina, {}))
+    for number, said in enumerate([wrong] * 5 + [code] * 2):
+        soko, person, body = ways[number % 2]
+        reply = await soko.post(person, "/api/auth/verify-email", body | {"code": said})
+        assert (reply.status_code, reply.json()["code"]) == (422, "identity.code_invalid")
+    assert await one.value("SELECT verified_email FROM accounts") is None
+
+
 async def test_a_code_is_dead_after_five_wrong_tries_over_two_processes(processes: Processes) -> None:
     """Goal A3: the right code on the sixth try opens nothing, and three codes an hour are all there are."""
     one, two = processes

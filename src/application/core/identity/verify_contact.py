@@ -73,12 +73,7 @@ class VerifyContact:
         async with self.unit_of_work() as uow:
             account = await uow.accounts.find_by_login(Login("email", email))
             sent = await uow.codes.newest(account.id if account else None, purpose, email, lock=False)
-        key = self.hasher.digest("verify_tries", str(sent.id) if sent else email)
-        life, limit = timedelta(hours=self.policies.value(VERIFY_LIFE)), self.policies.value(CODE_TRIES)
-        try:
-            await self.attempts.take(key, limit=limit, window=life, now=now)
-        except TooManyAttempts:
-            raise CodeInvalid from None
+        key = await self._count_try(sent, email)
         is_right = self.code_desk.has_digits(sent or self.code_desk.make(None, purpose, email, now=now), code)
         if account is None or sent is None or not is_right:
             raise CodeInvalid
@@ -86,6 +81,19 @@ class VerifyContact:
             verified = await self._verify(uow, ContactKind.EMAIL, account.id, email, self._compare(code))
         await self.attempts.give_back(key, now=now)
         return verified
+
+    async def _count_try(self, sent: OneTimeCode | None, address: str) -> bytes:
+        """Count a try of digits where all tries of one code are, whoever makes them; return what it is counted under.
+
+        Raises CodeInvalid.
+        """
+        key = self.hasher.digest("verify_tries", str(sent.id) if sent else address)
+        life, limit = timedelta(hours=self.policies.value(VERIFY_LIFE)), self.policies.value(CODE_TRIES)
+        try:
+            await self.attempts.take(key, limit=limit, window=life, now=self.clock.now())
+        except TooManyAttempts:
+            raise CodeInvalid from None
+        return key
 
     async def _signed_in(self, account_id: AccountId, kind: ContactKind, code: str) -> Account:
         async with self.unit_of_work() as uow:
@@ -96,7 +104,12 @@ class VerifyContact:
                     # another account may just have proved the address that was claimed here
                     raise CodeInvalid
                 return account
-            return await self._verify(uow, kind, account_id, claim.address, self._compare(code))
+            sent = await uow.codes.newest(account_id, VERIFIES[kind], claim.address, lock=False)
+        key = await self._count_try(sent, claim.address)
+        async with self.unit_of_work() as uow:
+            verified = await self._verify(uow, kind, account_id, claim.address, self._compare(code))
+        await self.attempts.give_back(key, now=self.clock.now())
+        return verified
 
     def _compare(self, digits: str) -> Callable[[OneTimeCode], bool]:
         return lambda code: self.code_desk.has_digits(code, digits)
