@@ -65,8 +65,8 @@ def as_markdown(report: dict[str, Any]) -> str:
         f"At {int(sizes[-1]):,} rows. p99 within {TAIL_RATIO_MAX:g} times p50 at {plan['connections']} connections; no"
         f" request over {SLOWEST_MS_MAX:,.0f} ms at {plan['many_connections']}.",
         "",
-        "| | p50 ms | p99 ms | p99 / p50 | slowest ms, crowd |",
-        "|---|--:|--:|--:|--:|",
+        "| | p50 ms | p99 ms | p99 / p50 | slowest ms, crowd | refused, crowd |",
+        "|---|--:|--:|--:|--:|--:|",
         *(_tail_row(key, curve["points"][sizes[-1]], report["crowd"][key]) for key, curve in report["curves"].items()),
         "",
         *_rest(report),
@@ -116,7 +116,7 @@ def _curve_row(key: str, curve: dict[str, Any], sizes: list[str]) -> str:
 def _tail_row(key: str, point: dict[str, float], crowd: dict[str, float]) -> str:
     ratio = _bold(point["p99_ms"] / point["p50_ms"], most=TAIL_RATIO_MAX, form=".1f")
     slowest = _bold(crowd["max_ms"], most=SLOWEST_MS_MAX, form=",.0f")
-    return f"| {key} | {point['p50_ms']:.2f} | {point['p99_ms']:.2f} | {ratio} | {slowest} |"
+    return f"| {key} | {point['p50_ms']:.2f} | {point['p99_ms']:.2f} | {ratio} | {slowest} | {crowd['refused']} |"
 
 
 def _bold(value: float, *, most: float | None = None, least: float | None = None, form: str = ".2f") -> str:

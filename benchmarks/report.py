@@ -143,6 +143,8 @@ def _limits(flows: dict[str, Any]) -> list[str]:
             said.append(f"- {key}: p99 is {ours['p99_ms'] / ours['p50_ms']:.1f} times p50, above {TAIL_RATIO_MAX:g}.")
         if ours["crowded"] and ours["crowded"]["max_ms"] > SLOWEST_MS_MAX:
             said.append(f"- {key}: with many connections one request took {ours['crowded']['max_ms']:,.0f} ms.")
+        if ours["crowded"] and ours["crowded"]["refused"]:
+            said.append(f"- {key}: with many connections {ours['crowded']['refused']:,} were refused after their wait.")
     return said or ["No limit was broken: p99 within 4 times p50, no request over 1 s with many connections."]
 
 

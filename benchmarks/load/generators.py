@@ -38,14 +38,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What a generator saw. A failure is anything but a reply with a status from 200 to 299."""
+    """What a generator saw: requests with a reply, and which replies refused (another status than 200 to 299)."""
 
     requests: int
+    refused: int
     rps: float
+    """Requests a second that were not refused."""
     p50_ms: float
     p99_ms: float
     max_ms: float
     failures: int
+    """Requests without a reply."""
 
 
 class LoadFailed(Exception):
@@ -87,10 +90,11 @@ class Wrk:
                 *(str(file), "cycle" if is_cyclic else "once"),
             ]
         )
-        requests, took_us, p50_us, p99_us, max_us, failures = (int(number) for number in said.split())
+        requests, took_us, p50_us, p99_us, max_us, refused, failures = (int(number) for number in said.split())
         return Load(
             requests=requests,
-            rps=requests / took_us * 1e6,
+            refused=refused,
+            rps=(requests - refused) / took_us * 1e6,
             p50_ms=p50_us / 1000,
             p99_ms=p99_us / 1000,
             max_ms=max_us / 1000,
@@ -132,7 +136,8 @@ class K6:
         )
         return Load(
             requests=said["requests"],
-            rps=said["rate"],
+            refused=said["refused"],
+            rps=said["rate"] * (1 - said["refused"] / max(said["requests"], 1)),
             p50_ms=said["p50"],
             p99_ms=said["p99"],
             max_ms=said["max"],

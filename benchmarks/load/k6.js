@@ -7,6 +7,7 @@ import { Counter } from "k6/metrics";
 
 const calls = new SharedArray("calls", () => JSON.parse(open(__ENV.CALLS)));
 const refused = new Counter("refused");
+const failed = new Counter("failed");
 const vus = Number(__ENV.CONNECTIONS);
 const seconds = Number(__ENV.SECONDS);
 
@@ -23,7 +24,8 @@ export const options = {
 export default function () {
   const call = calls[exec.scenario.iterationInTest % calls.length];
   const reply = http.request(call.method, __ENV.ADDRESS + call.path, call.body, { headers: call.headers });
-  if (reply.status < 200 || reply.status > 299) refused.add(1);
+  if (reply.status === 0) failed.add(1);
+  else if (reply.status < 200 || reply.status > 299) refused.add(1);
 }
 
 export function handleSummary(data) {
@@ -33,7 +35,8 @@ export function handleSummary(data) {
       requests: data.metrics.http_reqs.values.count,
       rate: data.metrics.http_reqs.values.rate,
       p50: took.med, p99: took["p(99)"], max: took.max,
-      failures: data.metrics.refused ? data.metrics.refused.values.count : 0,
+      refused: data.metrics.refused ? data.metrics.refused.values.count : 0,
+      failures: data.metrics.failed ? data.metrics.failed.values.count : 0,
     }) + "\n",
   };
 }

@@ -30,8 +30,8 @@ end
 function done(summary, latency)
    local errors = summary.errors
    io.write(string.format(
-      "RESULT %d %d %d %d %d %d\n",
+      "RESULT %d %d %d %d %d %d %d\n",
       summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), latency.max,
-      errors.connect + errors.read + errors.write + errors.status + errors.timeout
+      errors.status, errors.connect + errors.read + errors.write + errors.timeout
    ))
 end

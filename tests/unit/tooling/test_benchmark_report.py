@@ -14,14 +14,16 @@ from benchmarks.flows import FLOWS
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def figures(rps: float, *, p50: float = 2.0, p99: float = 4.0, slowest: float = 90.0) -> dict[str, Any]:
-    crowded = {"rps": rps, "p99_ms": 60.0, "max_ms": slowest}
+def figures(
+    rps: float, *, p50: float = 2.0, p99: float = 4.0, slowest: float = 90.0, refused: int = 0
+) -> dict[str, Any]:
+    crowded = {"rps": rps, "p99_ms": 60.0, "max_ms": slowest, "refused": refused}
     return {"rps": rps, "p50_ms": p50, "p99_ms": p99, "cpu_s_per_1000": 1.5, "rss_mib": 130.0, "crowded": crowded}
 
 
 def measured() -> dict[str, Any]:
     claim = {"title": "POST claim", "soko": figures(600), "floor": figures(1_000), "drf": figures(100)}
-    login = {"title": "POST <login>", "soko": figures(40, p99=9.0, slowest=1_500), "floor": figures(40)}
+    login = {"title": "POST <login>", "soko": figures(40, p99=9.0, slowest=1_500, refused=12), "floor": figures(40)}
     facts = {"cpu": "A", "cores": 2, "memory_gib": 4, "system": "Linux", "python": "3.11", "postgres": "18"}
     return {
         "made_at": "2026-01-02T03:04:05+00:00",
@@ -47,6 +49,7 @@ def test_broken_limits_are_said() -> None:
     page = report.as_markdown(measured())
     assert "- P8: p99 is 4.5 times p50, above 4." in page
     assert "- P8: with many connections one request took 1,500 ms." in page
+    assert "- P8: with many connections 12 were refused after their wait." in page
     assert "- P3:" not in page
 
 
@@ -112,7 +115,7 @@ def test_the_page_of_growth_marks_what_grows_too_fast() -> None:
             "plan": {"sizes": [10_000, 100_000, 1_000_000], "rounds": 3, "round_s": 6, "connections": 16,
                      "many_connections": 256},
             "curves": {"P1": {"title": "GET tasks", "points": points}},
-            "crowd": {"P1": {"max_ms": 1_200.0, "p99_ms": 800.0}},
+            "crowd": {"P1": {"max_ms": 1_200.0, "p99_ms": 800.0, "refused": 7}},
             "pages": {"rows": 1_000_000, "deep_page": 5_000, "first_ms": 2.0, "deep_ms": 2.2, "ratio": 1.1},
             "hot": {"connections": 64, "accounts": 64, "one_rps": 70.0, "many_rps": 100.0, "ratio": 0.7},
             "outbox": {"events_per_s": 500.0, "p50_ms": 10.0, "p99_ms": 80.0, "backlog": 1_000_000,
@@ -121,7 +124,7 @@ def test_the_page_of_growth_marks_what_grows_too_fast() -> None:
     )  # fmt: skip
     assert "| | flow | 10,000 | 100,000 | 1,000,000 | x 10 | x 10 |" in page
     assert "| P1 | GET tasks | 2.00 | 2.20 | 3.30 | 1.10 | **1.50** |" in page
-    assert "| P1 | 3.30 | 20.00 | **6.1** | **1,200** |" in page
+    assert "| P1 | 3.30 | 20.00 | **6.1** | **1,200** | 7 |" in page
     assert "takes 1.10 times as long as the first" in page
     assert "**0.70** (target 0.8)" in page
     assert "| the same, p99 | 80 ms | 250 ms |" in page
