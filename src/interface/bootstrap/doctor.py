@@ -31,7 +31,7 @@ OURS: Final = "SOKO_"
 HTTP_SECONDS_MAX: Final = 4.0
 REDIS_SECONDS_MAX: Final = 4.0
 PROBE: Final = b"soko doctor"
-BUCKET_ADVICE: Final = "correct the AWS_* settings of the bucket, its key and its address, or start the store"
+BUCKET_ADVICE: Final = "make the bucket, correct the AWS_* settings of it, its key and its address, or start the store"
 DARAJA_TOKEN_PATH: Final = "/oauth/v1/generate?grant_type=client_credentials"  # noqa: S105  where tokens are asked for
 PAYPAL_TOKEN_PATH: Final = "/v1/oauth2/token"  # noqa: S105  the same
 
