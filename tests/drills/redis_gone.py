@@ -14,7 +14,7 @@ from tests.drills.load import Load, Person
 from tests.drills.verdict import judge
 from tests.integration.redis.valkey import Valkey
 
-AWAY_S: Final = 12.0
+AWAY_S: Final = 10.0
 REBUILT_WITHIN_S: Final = 60.0
 P99_S_MAX: Final = 1.0
 GUESSES: Final = 24

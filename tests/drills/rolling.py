@@ -14,7 +14,7 @@ from tests.drills.installation import Installation, Process, installed, until
 from tests.drills.load import Load, Person
 from tests.drills.verdict import Broken, judge
 
-RESTARTS: Final = 7
+RESTARTS: Final = 5
 SOCKETS_EACH: Final = 12
 """Sockets of each student and writer."""
 
