@@ -28,13 +28,13 @@ from infrastructure.postgres.unit_of_work import PostgresUnitOfWork
 from tests.e2e.assignments.stage import ESSAY, Stage, set_stage
 from tests.e2e.gigs.stage import GigsStage, set_gigs_stage
 from tests.e2e.market import PASSWORD, Market, Person, open_market
+from tests.e2e.together import WAITING
 from tests.oracle import assert_sound
 
 Where: TypeAlias = Literal["read", "written"]
 Action: TypeAlias = Callable[[], Awaitable[httpx.Response | int]]
 PHONE = {"destination": {"phone": "0712345678"}}
 WALLET = {"payment_method": "wallet"}
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 CLAIMED, GONE, STATE = "assignments.already_claimed", "assignments.not_available", "assignments.wrong_state"
 REVIEWED, POOR = "assignments.nothing_to_review", "ledger.insufficient_funds"
 DECIDED, LATE = "payments.withdrawal_wrong_state", "payments.withdrawal_not_pending"

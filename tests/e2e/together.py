@@ -11,9 +11,8 @@ import httpx
 
 TOGETHER: Final = 12
 """Requests under way at once: those that hold the eight connections of the server, and some that wait for one."""
-_WAITING: Final = (
-    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-)
+WAITING: Final = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+"""Counts the sessions of this database that wait for a lock."""
 
 
 async def gather(requests: Sequence[Awaitable[httpx.Response]]) -> list[httpx.Response]:
@@ -43,7 +42,7 @@ async def in_line(
     async def queued(request: Awaitable[httpx.Response]) -> asyncio.Future[httpx.Response]:
         sent.append(asyncio.ensure_future(request))
         async with asyncio.timeout(5):
-            while len(sent) > await onlooker.fetchval(_WAITING):  # noqa: ASYNC110 - another process sets this
+            while len(sent) > await onlooker.fetchval(WAITING):  # noqa: ASYNC110 - another process sets this
                 await asyncio.sleep(0.005)
         return sent[-1]
 

@@ -45,6 +45,8 @@ async def server_process(database_url: str, folder: Path) -> AsyncIterator[Serve
     assert running.stdin is not None
     port = await asyncio.wait_for(running.stdout.readline(), 60)
     assert port, "the server did not start"
-    yield ServerProcess(running.pid, int(port))
-    running.stdin.close()
-    await asyncio.wait_for(running.wait(), 20)
+    try:
+        yield ServerProcess(running.pid, int(port))
+    finally:
+        running.stdin.close()
+        await asyncio.wait_for(running.wait(), 20)

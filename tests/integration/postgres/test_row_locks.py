@@ -31,6 +31,7 @@ from tests.contract.core.identity_repositories import a_code, a_factor, a_sign_i
 from tests.contract.core.mail_queue import mail
 from tests.contract.core.payments import a_case, an_intent
 from tests.contract.core.withdrawals import ADMIN, HERE, a_withdrawal
+from tests.e2e.together import WAITING
 from tests.fakes.core.system import NOON, FixedClock
 
 
@@ -39,7 +40,6 @@ class Unit(PostgresAssignmentsUnitOfWork, PostgresGigsUnitOfWork):
 
 
 Units: TypeAlias = Callable[[], Unit]
-WAITING: Final = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 ADD_MESSAGE: Final = (
     "INSERT INTO outbox_messages (id, event_id, event_name, subscriber, payload, trace_id, occurred_at, due_at,"
     " dead_at) VALUES ($1, $1, 'told', 'somebody', '{}', 'trace', $2, $2, $3) RETURNING id"
