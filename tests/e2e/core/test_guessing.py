@@ -41,6 +41,13 @@ def evaluated(processes: Processes) -> int:
     return sum(hasher.hashes_computed for hasher in hashers if isinstance(hasher, PlainPasswordHasher))
 
 
+def digits_in(text: str, *, after: str) -> tuple[str, str]:
+    """Return the code that a mail tells after these words, and another."""
+    code = text.partition(after)[2][:6]
+    assert code.isdecimal()
+    return code, f"{(int(code) + 1) % 1_000_000:06}"
+
+
 async def guess(
     market: Market, login: str, *, at: str = ATTACKER, password: str = WRONG, forwarded: str | None = None
 ) -> httpx.Response:
@@ -160,9 +167,7 @@ async def test_an_address_is_proved_by_no_digits_after_five_wrong_tries_and_by_i
     await one.register("amina")
     await one.drain()
     text = one.mailer.to("amina@example.test")[-1].text
-    code = text.partition("address is ")[2][:6]
-    assert code.isdecimal()
-    wrong = f"{(int(code) + 1) % 1_000_000:06}"
+    code, wrong = digits_in(text, after="address is ")
     for number, said in enumerate([wrong] * 5 + [code]):
         body = {"email": "amina@example.test", "code": said}
         reply = await (one, two)[number % 2].post(None, "/api/auth/verify-email", body)
@@ -177,8 +182,7 @@ async def test_tries_with_an_address_and_signed_in_are_five_together(processes: 
     one, two = processes
     amina = await one.register("amina")
     await one.drain()
-    code = one.mailer.to("amina@example.test")[-1].text.partition("address is ")[2][:6]
-    wrong = f"{(int(code) + 1) % 1_000_000:06}"
+    code, wrong = digits_in(one.mailer.to("amina@example.test")[-1].text, after="address is ")
     for number, said in enumerate([wrong] * 5 + [code] * 2):
         soko, person = ((one, None), (two, amina))[number % 2]
         body = {"code": said} | ({} if person else {"email": "amina@example.test"})
@@ -197,10 +201,7 @@ async def test_a_code_is_dead_after_five_wrong_tries_over_two_processes(processe
         if asked.status_code == 429:
             break
         await one.drain()
-        text = one.mailer.to("amina@example.test")[-1].text
-        code = text.partition("password is ")[2][:6]
-        assert code.isdecimal()
-        wrong = f"{(int(code) + 1) % 1_000_000:06}"
+        code, wrong = digits_in(one.mailer.to("amina@example.test")[-1].text, after="password is ")
         for number, said in enumerate([wrong] * 5 + [code]):
             body = {"email": "amina@example.test", "code": said, "new_password": "Deep-rivers-9"}
             reply = await (one, two)[number % 2].post(None, "/api/auth/password-reset-confirm", body)
