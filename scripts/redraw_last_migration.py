@@ -30,8 +30,8 @@ VERSIONS = ROOT / "alembic" / "versions"
 
 RELEASED = "0006"
 """The newest migration that is out of our hands."""
-REVISION = "0007"
-INDEXES_REVISION = "0008"
+REVISION = f"{int(RELEASED) + 1:04}"
+INDEXES_REVISION = f"{int(REVISION) + 1:04}"
 SAME_IN_OTHER_WORDS = {"ix_accounts_worker_names", "ix_offerings_words"}
 """Indexes over expressions that PostgreSQL writes in other words than we do; Alembic takes them for changed."""
 INDEXES = '''"""Indexes of tables that are in use, built while they are.
