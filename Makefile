@@ -5,6 +5,9 @@ ARGS ?=
 # every folder with Python in it; those that do not exist yet are left out
 CODE := $(wildcard src tests alembic scripts benchmarks)
 
+# a thousand modules would be compiled again in every process of ours
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: audit client help ready run demo check test drill bench mutants lock upgrade clean
 
