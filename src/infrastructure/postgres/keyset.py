@@ -2,6 +2,9 @@
 
 Ids are UUIDv7, so the order of ids is the order of creation: one column is the whole, total order. A list in another
 order has a second column before the id, and both stand in the cursor: what changes meanwhile moves no edge.
+
+How many rows are read is written into the statement, in a few sizes. Of a LIMIT that is a parameter the planner
+supposes a tenth of the table, so it would never keep a plan, and make one anew for each page: half of its time.
 """
 
 import binascii
@@ -13,7 +16,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import BigInteger, ColumnClause, ColumnElement, Select, bindparam, tuple_
+from sqlalchemy import BigInteger, ColumnClause, ColumnElement, Select, bindparam, literal_column, tuple_
 
 from application.core.kernel.ports import Listing, Page
 from domain.core.kernel.errors import FieldError, Invalid
@@ -23,6 +26,9 @@ View = TypeVar("View")
 
 Cut: TypeAlias = Callable[[Select[Any], ColumnElement[Any]], Select[Any]]
 """Narrows a query to the page: from the edge on, in order, so many rows."""
+
+ROWS_READ = (11, 21, 51, 101)
+"""The sizes in which a list reads: one row more than pages that are often wanted."""
 
 _AFTER, _BEFORE = b"a", b"b"
 _INT64 = struct.Struct(">q")
@@ -63,8 +69,20 @@ class SortKey:
         return value
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The statements of a list: for its first page, for one after an edge, and for one before."""
+
+    first: Statement
+    after: Statement
+    before: Statement
+
+
 class KeysetList:
-    """A list query, compiled once for its first page, a later one and an earlier one.
+    """A list query, compiled once for its first page, a later one and an earlier one, in each size.
+
+    Where values decide which plan is good (words that are searched, filters that may be left out), say
+    `is_planned_anew`: then it is made for the values of each page.
 
     Where the planner would read everything before it cuts (a union), give a function instead of the query: it gets the
     cut, to narrow each part by its own column of the same name, and the whole.
@@ -77,10 +95,12 @@ class KeysetList:
         *,
         newest_first: bool = True,
         sorted_by: SortKey | None = None,
+        is_planned_anew: bool = False,
     ) -> None:
         self._key = key.key
         self._sort = sorted_by
-        limit = bindparam("limit_rows", type_=BigInteger)
+        self._is_planned_anew = is_planned_anew
+        self._sizes: dict[int, Pages] = {}
         edge = bindparam("edge", type_=key.type)
 
         def onward(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -109,40 +129,54 @@ class KeysetList:
                     place, here = tuple_(place, column), tuple_(here, edge)
             return place < here if downward else place > here
 
-        def first(part: Select[Any], column: ColumnElement[Any]) -> Select[Any]:
-            return part.order_by(*map(onward, ordering(column))).limit(limit)
-
-        def after(part: Select[Any], column: ColumnElement[Any]) -> Select[Any]:
-            return first(part.where(beyond(column, downward=newest_first)), column)
-
-        def before(part: Select[Any], column: ColumnElement[Any]) -> Select[Any]:
-            is_before = beyond(column, downward=not newest_first)
-            return part.where(is_before).order_by(*map(backward, ordering(column))).limit(limit)
-
         def statement(cut: Cut) -> Statement:
             return Statement(cut(query, key) if isinstance(query, Select) else query(cut))
 
-        self._first, self._after, self._before = statement(first), statement(after), statement(before)
+        def pages(limit: ColumnElement[int]) -> Pages:
+            def first(part: Select[Any], column: ColumnElement[Any]) -> Select[Any]:
+                return part.order_by(*map(onward, ordering(column))).limit(limit)
+
+            def after(part: Select[Any], column: ColumnElement[Any]) -> Select[Any]:
+                return first(part.where(beyond(column, downward=newest_first)), column)
+
+            def before(part: Select[Any], column: ColumnElement[Any]) -> Select[Any]:
+                is_before = beyond(column, downward=not newest_first)
+                return part.where(is_before).order_by(*map(backward, ordering(column))).limit(limit)
+
+            return Pages(statement(first), statement(after), statement(before))
+
+        self._make = pages
+        self.pages = pages(bindparam("limit_rows", type_=BigInteger))
+        """The statements with the number of rows as a parameter."""
 
     async def fetch(
         self, connection: Connection, page: Page, read: Callable[[asyncpg.Record], View], /, **values: object
     ) -> Listing[View]:
         """Return one page. Raises Invalid for a cursor that was never ours."""
-        wanted = page.limit + 1  # one more tells whether there is a further page, without counting
+        # one more tells whether there is a further page, without counting
+        wanted = next((size for size in ROWS_READ if size > page.limit), page.limit + 1)
+        pages = self._of_size(wanted)
         if page.cursor is None:
-            rows = await self._first.fetch(connection, limit_rows=wanted, **values)
+            rows = await pages.first.fetch(connection, limit_rows=wanted, **values)
             return self._listing(rows, page.limit, read, has_previous=False)
         direction, edges = self._read_cursor(page.cursor)
         if direction == _AFTER:
-            rows = await self._after.fetch(connection, limit_rows=wanted, **edges, **values)
+            rows = await pages.after.fetch(connection, limit_rows=wanted, **edges, **values)
             return self._listing(rows, page.limit, read, has_previous=True)
-        rows = await self._before.fetch(connection, limit_rows=wanted, **edges, **values)
+        rows = await pages.before.fetch(connection, limit_rows=wanted, **edges, **values)
         kept = rows[: page.limit][::-1]
         return Listing(
             [read(row) for row in kept],
             next=self._cursor(_AFTER, kept[-1]) if kept else None,
             previous=self._cursor(_BEFORE, kept[0]) if len(rows) > page.limit else None,
         )
+
+    def _of_size(self, rows: int) -> Pages:
+        if self._is_planned_anew or rows not in ROWS_READ:
+            return self.pages
+        if rows not in self._sizes:
+            self._sizes[rows] = self._make(literal_column(str(rows)))
+        return self._sizes[rows]
 
     def _listing(
         self, rows: list[asyncpg.Record], limit: int, read: Callable[[asyncpg.Record], View], *, has_previous: bool

@@ -132,7 +132,7 @@ class TestPostgresOfferingLists(PostgresCatalogue, OfferingListContract):
     async def test_a_search_reads_few_rows_whether_many_have_the_word_or_few(
         self, crowded: CatalogueStore, database_dsn: str, search: str, most: int
     ) -> None:
-        statement = _offering_list(OfferingOrder.CREATED_DOWN, ("search",), False)._first
+        statement = _offering_list(OfferingOrder.CREATED_DOWN, ("search",), False).pages.first
         arguments = statement.arguments({"search": search, "limit_rows": 21})
         owner = await asyncpg.connect(database_dsn)
         await owner.execute("ANALYZE; SET enable_seqscan = off")  # five thousand are soon read; many more are not

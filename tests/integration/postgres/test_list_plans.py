@@ -8,10 +8,13 @@ import importlib
 import json
 import pkgutil
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -19,12 +22,14 @@ import pytest
 import infrastructure.postgres.assignments.queries
 import infrastructure.postgres.core.audit
 import infrastructure.postgres.gigs.queries
+from application.core.kernel.ports import Page
 from application.gigs.order_queries import OrderScope
 from application.gigs.queries import OfferingOrder
 from domain.gigs.transitions import OrderStatus
+from infrastructure.postgres.assignments.queries import _AVAILABLE
 from infrastructure.postgres.core.audit import _list_by
 from infrastructure.postgres.gigs.order_queries import _list_of_all, _list_of_one
-from infrastructure.postgres.gigs.queries import _offering_list, _worker_list
+from infrastructure.postgres.gigs.queries import _CATEGORIES, _offering_list, _worker_list
 from infrastructure.postgres.keyset import KeysetList
 from infrastructure.postgres.statements import Statement
 
@@ -177,14 +182,51 @@ def test_there_are_lists() -> None:
 async def test_a_list_reads_a_page_and_starts_at_its_edge(planner: asyncpg.Connection) -> None:
     faults = {}
     for name, each in LISTS.items():
-        for statement in (each._first, each._after, each._before):
+        for statement in (each.pages.first, each.pages.after, each.pages.before):
             plan = await _plan(planner, statement)
             found = [*_faults(plan), *_filter_faults(plan)]
             edges = [1 + number for number, name in enumerate(statement.names) if name in {"edge", "edge_value"}]
             for edge in edges:
                 found += _edge_faults(plan, f"${edge}")
-            if not edges and statement is not each._first:
+            if not edges and statement is not each.pages.first:
                 found.append("has no edge")
             if found:
                 faults[name] = found
     assert faults == {}
+
+
+async def test_a_page_of_a_long_list_is_planned_once_not_each_time(database_dsn: str) -> None:
+    connection = await asyncpg.connect(database_dsn)
+    await connection.execute("SET session_replication_role = replica")
+    await connection.execute(
+        "INSERT INTO tasks (id, student_id, title, description, status, stage, revision, moves, claim_rounds, version,"
+        " created_at, updated_at)"
+        " SELECT lpad(to_hex(n), 32, '0')::uuid, gen_random_uuid(), 'An essay', 'On markets', 'APPROVED', 'open',"
+        " 1, 1, 0, 0, now(), now() FROM generate_series(1, 40000) AS n"
+    )
+    await connection.execute("ANALYZE tasks")
+    deep = urlsafe_b64encode(b"a" + UUID(int=20_000).bytes).decode().rstrip("=")
+    for limit in (1, 20, 20, 15, 20, 11, 20, 19, 20):
+        page = Page(limit, deep)
+        await _AVAILABLE.fetch(connection, page, lambda row: row["id"], now=datetime.now(UTC))
+    plans = await connection.fetch(
+        "SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement ~ $1", "LIMIT 21$"
+    )
+    await connection.close()
+    assert [tuple(each) for each in plans] == [(5, 3)]  # PostgreSQL looks at values five times before it decides
+
+
+async def test_a_page_holds_what_was_asked_for_however_many_rows_are_read(database_dsn: str) -> None:
+    connection = await asyncpg.connect(database_dsn)
+    await connection.execute(
+        "INSERT INTO offering_categories (id, name, folded_name, description, icon, created_at)"
+        " SELECT lpad(to_hex(n), 32, '0')::uuid, n, n, '', '', now() FROM generate_series(1, 120) AS n"
+    )
+    for limit in (1, 10, 11, 20, 50, 100):
+        first = await _CATEGORIES.fetch(connection, Page(limit), lambda row: row["name"])
+        assert first.results == [str(n) for n in range(1, limit + 1)]
+        second = await _CATEGORIES.fetch(connection, Page(limit, first.next), lambda row: row["name"])
+        assert second.results == [str(n) for n in range(limit + 1, min(2 * limit, 120) + 1)]
+        back = await _CATEGORIES.fetch(connection, Page(limit, second.previous), lambda row: row["name"])
+        assert (back.results, back.previous) == (first.results, None)
+    await connection.close()

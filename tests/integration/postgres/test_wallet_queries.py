@@ -176,7 +176,7 @@ async def test_a_page_of_a_crowded_wallet_reads_its_own_rows_only(
     await connection.execute("ANALYZE ledger_transfers, ledger_postings")
     first = await queries.entries(ADA, EntryFilter(), Page(20))
     assert len(first.results) == 20
-    statement = wallet_queries._ENTRIES._after
+    statement = wallet_queries._ENTRIES.pages.after
     values = {
         "limit_rows": 21,
         "edge": UUID(int=30_000),

@@ -70,6 +70,7 @@ _USERS = KeysetList(
         or_(_ACTIVE_WANTED.is_(None), _A.is_active == _ACTIVE_WANTED),
     ),
     _A.id,
+    is_planned_anew=True,
 )
 _DEVICES = KeysetList(
     select(_S.id, _S.user_agent, _S.ip, _S.created_at, _S.last_used_at).where(

@@ -137,6 +137,7 @@ def _offering_list(order: OfferingOrder, conditions: tuple[str, ...], with_inact
         offerings.c.id,
         newest_first=order.startswith("-"),
         sorted_by=sorted_by,
+        is_planned_anew="search" in conditions,
     )
 
 
@@ -218,7 +219,8 @@ def _worker_list(conditions: tuple[str, ...]) -> KeysetList:
         keys = _searched(cut, rows, key, _BIO_HAS_WORDS | _NAME_HAS_WORDS, indexed)
         return cut(_WORKER.where(key.in_(keys)), key).limit(None)
 
-    return KeysetList(found if "search" in conditions else _WORKER.where(*given), key, sorted_by=_BEST)
+    is_search = "search" in conditions
+    return KeysetList(found if is_search else _WORKER.where(*given), key, sorted_by=_BEST, is_planned_anew=is_search)
 
 
 def _words(search: str | None) -> str | None:
