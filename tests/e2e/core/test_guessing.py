@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from domain.core.identity.policies import LOGIN_FAILURES_ACCOUNT, LOGIN_FAILURES_ADDRESS
+from domain.core.identity.policies import LOGIN_FAILURES_ACCOUNT, LOGIN_FAILURES_ADDRESS, MAIL_ASKS_ADDRESS
 from tests.e2e.market import OPENING, PASSWORD, Market, open_market
 from tests.fakes.core.security import PlainPasswordHasher
 from tests.fakes.core.system import FixedClock
@@ -17,7 +17,7 @@ from tests.fakes.core.system import FixedClock
 WRONG = "Wrong-password-1"
 QUARTER = timedelta(minutes=15)
 PROXY, ATTACKER, OWNER = "10.0.0.1", "203.0.113.7", "198.51.100.20"
-ACCOUNT_MAX, ADDRESS_MAX = 10, 50
+ACCOUNT_MAX, ADDRESS_MAX, MAILS_MAX = 10, 50, 100
 
 Processes = tuple[Market, Market]
 
@@ -31,6 +31,7 @@ async def processes(database_url: str, tmp_path: Path) -> AsyncIterator[Processe
     ):
         assert one.policies.value(LOGIN_FAILURES_ACCOUNT) == ACCOUNT_MAX
         assert one.policies.value(LOGIN_FAILURES_ADDRESS) == ADDRESS_MAX
+        assert one.policies.value(MAIL_ASKS_ADDRESS) == MAILS_MAX
         yield one, two
 
 
@@ -133,6 +134,59 @@ async def test_addresses_of_one_subscriber_are_one_network(processes: Processes)
         await guess(one, f"person{number}", at=f"2001:db8:1:2::{number + 1:x}")
     assert evaluated(processes) - before == ADDRESS_MAX
     assert (await guess(one, "somebody", at="2001:db8:1:3::1")).status_code == 401
+
+
+GUESSED_CODES = {
+    "/api/auth/password-reset-confirm": {"new_password": "Deep-rivers-9"},
+    "/api/auth/verify-email": {},
+}
+
+
+@pytest.mark.parametrize("path", GUESSED_CODES)
+async def test_codes_of_many_accounts_are_guessed_no_more_than_fifty_times_from_an_address(
+    processes: Processes, path: str
+) -> None:
+    """Goal A3: wrong codes count with wrong passwords, and a refused guess is not looked at."""
+    before = evaluated(processes)
+    said = []
+    for number in range(60):
+        body = {"email": f"person{number}@example.test", "code": "123456"} | GUESSED_CODES[path]
+        async with processes[number % 2].client_at(ATTACKER) as client:
+            said.append((await client.post(path, json=body)).json()["code"])
+    assert said == ["identity.code_invalid"] * ADDRESS_MAX + ["identity.too_many_attempts"] * 10
+    assert evaluated(processes) - before == (ADDRESS_MAX if "new_password" in GUESSED_CODES[path] else 0)
+    assert (await guess(processes[0], "somebody")).status_code == 429
+    assert (await guess(processes[0], "somebody", at=OWNER)).status_code == 401
+
+
+async def test_an_address_has_us_write_to_strangers_a_hundred_times_an_hour(processes: Processes) -> None:
+    """Of any number of registrations and reset codes that are asked for at once, and then no mail, row or hash more."""
+    one, two = processes
+    tables = ("accounts", "sign_ins", "one_time_codes", "outbox_messages", "audit_entries")
+
+    async def stored() -> list[int]:
+        return [await one.value(f"SELECT count(*) FROM {table}") for table in tables]
+
+    async def ask(number: int, address: str) -> int:
+        email = f"person{number}@example.test"
+        account = {"username": f"person{number}", "email": email, "password": PASSWORD}
+        path, body = (("register", account), ("password-reset", {"email": email}))[number // 2 % 2]
+        async with processes[number % 2].client_at(address) as client:
+            return (await client.post(f"/api/auth/{path}", json=body)).status_code
+
+    said = await asyncio.gather(*(ask(number, ATTACKER) for number in range(MAILS_MAX + 20)))
+    assert sorted(set(said)) == [200, 201, 429]
+    assert said.count(429) == 20
+    rows, hashes = await stored(), evaluated(processes)
+    assert hashes == said.count(201) == rows[0]
+    assert [await ask(number, ATTACKER) for number in (200, 201, 202, 203)] == [429] * 4
+    assert (await stored(), evaluated(processes)) == (rows, hashes)
+    assert [await ask(number, OWNER) for number in (300, 302)] == [201, 200]
+    one.clock.advance(timedelta(minutes=59))
+    assert await ask(400, ATTACKER) == 429
+    one.clock.advance(timedelta(minutes=1))
+    assert await ask(400, ATTACKER) == 201
+    assert await two.value("SELECT count(*) FROM accounts") == rows[0] + 2
 
 
 async def test_whoever_spends_the_tries_of_a_code_keeps_nobody_from_the_link_of_its_mail(processes: Processes) -> None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from application.core.identity.authenticate import Caller
 from application.core.identity.desk import TokenDesk, TokenPair
-from application.core.identity.log_in import FAILURE_WINDOW, account_key, compare
+from application.core.identity.log_in import account_key, compare
+from application.core.identity.network_limits import FAILURE_WINDOW
 from application.core.identity.ports import AttemptCounter, IdentityUnitOfWork, RevocationBoard
 from application.core.identity.security import CodeHasher, PasswordHasher
 from application.core.kernel.ports import AuditEntry, Clock, Policies

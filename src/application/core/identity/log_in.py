@@ -15,24 +15,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from ipaddress import IPv6Address, ip_address, ip_network
+from datetime import datetime
 
 from application.core.identity.desk import TokenDesk, TokenPair
 from application.core.identity.logins import LoginReader
+from application.core.identity.network_limits import FAILURE_WINDOW, NetworkLimits
 from application.core.identity.ports import AttemptCounter, IdentityUnitOfWork
 from application.core.identity.queries import Candidate, IdentityQueries
 from application.core.identity.security import CodeHasher, PasswordHasher
 from application.core.kernel.ports import AuditEntry, Clock, Policies
-from application.core.kernel.request_context import current_request
 from domain.core.identity.account import Account, AccountIsSuspended
-from domain.core.identity.policies import LOGIN_FAILURES_ACCOUNT, LOGIN_FAILURES_ADDRESS
+from domain.core.identity.policies import LOGIN_FAILURES_ACCOUNT
 from domain.core.identity.second_factor import CHALLENGE_LIFE, SecondFactorNeeded
 from domain.core.kernel.errors import NotSignedIn, Unavailable
-
-FAILURE_WINDOW = timedelta(minutes=15)
-SUBSCRIBER_PREFIX = 64
-"""Bits of an IPv6 address that name one subscriber's network; the rest of them is his to choose."""
 
 
 class BadCredentials(NotSignedIn):
@@ -60,6 +55,7 @@ class LogIn:
     queries: IdentityQueries
     attempts: AttemptCounter
     read_login: LoginReader
+    networks: NetworkLimits
     passwords: PasswordHasher
     hasher: CodeHasher
     token_desk: TokenDesk
@@ -82,7 +78,7 @@ class LogIn:
         is_right = await compare(
             self.passwords, self.attempts, key_of_account, command.password, password_hash, now=now
         )
-        await self._check_address(self.clock.now())
+        await self.networks.check_guesses()
         if candidate is None or not is_right or (command.is_for_administrators and not candidate.is_admin):
             raise await self._failed(candidate)
         if not candidate.is_active:
@@ -119,15 +115,12 @@ class LogIn:
         return LoggedIn(account, self.token_desk.pair(account, sign_in, now=now))
 
     async def _count(self, key: bytes, now: datetime) -> None:
-        await self._check_address(now)
+        await self.networks.check_guesses()
         limit = self.policies.value(LOGIN_FAILURES_ACCOUNT)
         await self.attempts.take(key, limit=limit, window=FAILURE_WINDOW, now=now)
 
-    async def _check_address(self, now: datetime) -> None:
-        await self.attempts.check(address_key(self.hasher), limit=self.policies.value(LOGIN_FAILURES_ADDRESS), now=now)
-
     async def _failed(self, candidate: Candidate | None) -> BadCredentials:
-        await self.attempts.count(address_key(self.hasher), window=FAILURE_WINDOW, now=self.clock.now())
+        await self.networks.count_wrong_guess()
         async with self.unit_of_work() as uow:
             target = f"account:{candidate.account_id}" if candidate else "account:unknown"
             uow.audit(AuditEntry(action="login_failed", target=target))
@@ -160,20 +153,3 @@ async def compare(
 def account_key(hasher: CodeHasher, who: str) -> bytes:
     """Return the key under which wrong passwords are counted: of an account by its id, else of what was named."""
     return hasher.digest("login_failures", who)
-
-
-def address_key(hasher: CodeHasher) -> bytes:
-    """Return the key under which failures from the network of this request are counted."""
-    return hasher.digest("login_failures_address", network_of(current_request().ip))
-
-
-def network_of(ip: str | None) -> str:
-    """Return what one subscriber is sure to have: an IPv4 address, or the /64 of an IPv6 one."""
-    try:
-        address = ip_address(ip or "")
-    except ValueError:
-        return "unknown"
-    if isinstance(address, IPv6Address):
-        mapped = address.ipv4_mapped
-        return str(mapped or ip_network((address, SUBSCRIBER_PREFIX), strict=False))
-    return str(address)

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from application.core.identity.log_in import FAILURE_WINDOW, account_key, compare
+from application.core.identity.log_in import account_key, compare
+from application.core.identity.network_limits import FAILURE_WINDOW
 from application.core.identity.ports import AttemptCounter, IdentityUnitOfWork
 from application.core.identity.security import CodeHasher, PasswordHasher
 from application.core.kernel.ports import Clock, Policies

@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 
 from application.core.identity.authenticate import Caller
 from application.core.identity.desk import TokenDesk
-from application.core.identity.log_in import FAILURE_WINDOW, LoggedIn, address_key
+from application.core.identity.log_in import LoggedIn
+from application.core.identity.network_limits import NetworkLimits
 from application.core.identity.ports import IdentityUnitOfWork, TooManyAttempts
 from application.core.identity.second_factor_desk import SecondFactorDesk
 from application.core.kernel.ports import AuditEntry, Clock, Policies
 from domain.core.identity.events import SecondFactorGuessed
-from domain.core.identity.policies import LOGIN_FAILURES_ADDRESS, STEP_UP_MIN
+from domain.core.identity.policies import STEP_UP_MIN
 from domain.core.identity.second_factor import ChallengeInvalid, SecondFactorInvalid, SecondFactorIsOff
 from domain.core.kernel.errors import NotSignedIn
 from domain.core.kernel.ids import AccountId
@@ -29,16 +30,15 @@ TOLD_EVERY = timedelta(days=1)
 class FinishLogIn:
     unit_of_work: Callable[[], IdentityUnitOfWork]
     factors: SecondFactorDesk
+    networks: NetworkLimits
     token_desk: TokenDesk
-    policies: Policies
     clock: Clock
 
     async def __call__(self, challenge: str, code: str) -> LoggedIn:
         """Return the account and its tokens. Raises ChallengeInvalid, SecondFactorInvalid, TooManyAttempts."""
         now = self.clock.now()
         known = self.token_desk.read_challenge(challenge, now=now)
-        key, limit = address_key(self.factors.hasher), self.policies.value(LOGIN_FAILURES_ADDRESS)
-        await self.factors.attempts.check(key, limit=limit, now=now)
+        await self.networks.check_guesses()
         try:
             async with self.factors.guess(known.account_id), self.unit_of_work() as uow:
                 account = await uow.accounts.get(known.account_id)
@@ -51,7 +51,7 @@ class FinishLogIn:
                 uow.audit(AuditEntry(action="login", target=f"account:{account.id}", after={"second_factor": True}))
                 await uow.commit()
         except SecondFactorInvalid:
-            await self.factors.attempts.count(key, window=FAILURE_WINDOW, now=now)
+            await self.networks.count_wrong_guess()
             await self._tell(known.account_id)
             raise
         return LoggedIn(account, self.token_desk.pair(account, sign_in, now=now))

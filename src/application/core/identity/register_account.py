@@ -3,6 +3,7 @@
 - Whoever registers may choose a role that is offered, never an administrator's (`identity.admin_only_from_admin`).
 - A known address is answered like a fresh one (`identity.register_tells_nothing`): nothing is looked up, one password
   is hashed, and the same rows are written; what the mail says is decided when it is written.
+- One network registers so many in an hour (`identity.mail_is_limited`), whatever becomes of what it sends.
 - What other modules add happens in the same transaction, after the account is there.
 - The password is hashed before the transaction begins, so nothing waits for it under a lock.
 """
@@ -13,6 +14,7 @@ from enum import StrEnum
 from typing import Generic
 
 from application.core.identity.desk import CodeDesk, TokenDesk, TokenPair
+from application.core.identity.network_limits import NetworkLimits
 from application.core.identity.ports import RegistrationStep, Unit
 from application.core.identity.security import PasswordHasher
 from application.core.kernel.ports import AuditEntry, Clock, IdSource, PhoneNumbers, Randomness
@@ -74,14 +76,16 @@ class RegisterAccount(Generic[Unit]):
     phones: PhoneNumbers
     token_desk: TokenDesk
     code_desk: CodeDesk
+    networks: NetworkLimits
     steps: Sequence[RegistrationStep[Unit]] = ()
 
     async def __call__(self, command: RegisterAccountCommand) -> Registered:
         """Return the account, signed in.
 
         Raises RoleNotOffered, RoleUnknown, PasswordsDiffer, PasswordWeak, UsernameInvalid, UsernameReserved,
-        UsernameTaken, EmailInvalid, Invalid, and what the steps raise.
+        UsernameTaken, EmailInvalid, Invalid, TooManyAttempts, and what the steps raise.
         """
+        await self.networks.take_mail()
         role = Role.MEMBER if not command.role else read_offered_role(command.role)
         return await self.open(command, role)
 

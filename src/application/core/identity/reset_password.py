@@ -2,6 +2,8 @@
 
 - Asking costs and answers the same for a known and an unknown address: the same rows are written, and the mail is
   written later, or not.
+- One network asks for so many codes in an hour (`identity.mail_is_limited`), and guesses so many wrong ones
+  (`identity.guessing_is_counted`).
 - Code and link token of one mail are one row, so they die together at first use (`identity.reset_is_single_use`).
 - Confirming proves the mailbox: the address is verified, what else the account only claims is dropped
   (`identity.reset_proves_mailbox`), and every sign-in ends.
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 
 from application.core.identity.ask_code import CodeQuota
 from application.core.identity.desk import CodeDesk
+from application.core.identity.network_limits import NetworkLimits
 from application.core.identity.ports import IdentityUnitOfWork, Login, RevocationBoard
 from application.core.identity.security import PasswordHasher
 from application.core.identity.verify_contact import hold
@@ -33,11 +36,16 @@ class AskReset:
     unit_of_work: Callable[[], IdentityUnitOfWork]
     code_desk: CodeDesk
     quota: CodeQuota
+    networks: NetworkLimits
     clock: Clock
 
     async def __call__(self, email: str, *, is_tutoring: bool = False) -> None:
-        """Have a code sent to whom the address means, if to anybody. Raises EmailInvalid, TooManyCodes."""
+        """Have a code sent to whom the address means, if to anybody.
+
+        Raises EmailInvalid, TooManyAttempts, TooManyCodes.
+        """
         address = read_email(email)
+        await self.networks.take_mail()
         await self.quota.take(f"reset:{address}")
         async with self.unit_of_work() as uow:
             account = await uow.accounts.find_by_login(Login("email", address))
@@ -68,11 +76,23 @@ class ConfirmReset:
     passwords: PasswordHasher
     code_desk: CodeDesk
     revocations: RevocationBoard
+    networks: NetworkLimits
     policies: Policies
     clock: Clock
 
     async def __call__(self, command: ConfirmResetCommand) -> None:
-        """Set the new password. Raises CodeInvalid, AddressRequired, PasswordsDiffer, PasswordWeak."""
+        """Set the new password.
+
+        Raises CodeInvalid, AddressRequired, EmailInvalid, PasswordsDiffer, PasswordWeak, TooManyAttempts.
+        """
+        await self.networks.check_guesses()
+        try:
+            await self._confirm(command)
+        except CodeInvalid:
+            await self.networks.count_wrong_guess()
+            raise
+
+    async def _confirm(self, command: ConfirmResetCommand) -> None:
         check_repeat(command.new_password, command.repeat, field="confirm_password")
         check_password(command.new_password, field="new_password")
         if not command.token and not command.code:

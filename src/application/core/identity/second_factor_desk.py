@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from application.core.identity.log_in import FAILURE_WINDOW
+from application.core.identity.network_limits import FAILURE_WINDOW
 from application.core.identity.ports import AttemptCounter
 from application.core.identity.security import CodeHasher, OneTimePasswords, Sealer
 from application.core.kernel.ports import Clock, Policies, Randomness

@@ -5,6 +5,7 @@
 - A wrong try is counted also when many arrive at once, and the refusals do not differ (`identity.code_burns`).
 - Whoever sends an address and a wrong code learns nothing by the time that takes either: the same is looked up, and the
   try is counted in the same place, whether somebody has the address or not (`identity.register_tells_nothing`).
+- One network guesses so many wrong codes (`identity.guessing_is_counted`).
 - Repeating what has succeeded answers again and changes nothing (`identity.verify_is_idempotent`).
 """
 
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from application.core.identity.desk import CodeDesk
+from application.core.identity.network_limits import NetworkLimits
 from application.core.identity.ports import AttemptCounter, IdentityUnitOfWork, Login, TooManyAttempts
 from application.core.identity.security import CodeHasher
 from application.core.kernel.ports import Clock, Policies
@@ -39,6 +41,7 @@ class VerifyContactCommand:
 class VerifyContact:
     unit_of_work: Callable[[], IdentityUnitOfWork]
     attempts: AttemptCounter
+    networks: NetworkLimits
     code_desk: CodeDesk
     hasher: CodeHasher
     policies: Policies
@@ -47,8 +50,16 @@ class VerifyContact:
     async def __call__(self, command: VerifyContactCommand) -> Account:
         """Return the account that holds the contact now.
 
-        Raises CodeInvalid, AddressRequired, Invalid for neither code nor token.
+        Raises CodeInvalid, AddressRequired, TooManyAttempts, Invalid for neither code nor token.
         """
+        await self.networks.check_guesses()
+        try:
+            return await self._verified(command)
+        except CodeInvalid:
+            await self.networks.count_wrong_guess()
+            raise
+
+    async def _verified(self, command: VerifyContactCommand) -> Account:
         if command.token:
             return await self._by_token(command.kind, command.token)
         if not command.code:

@@ -17,6 +17,9 @@ CODE_TRIES = number_policy("identity.code_tries", 5, "tries", minimum=1, maximum
 CODES_PER_HOUR = number_policy("identity.codes_per_hour", 3, "per h", minimum=1, maximum=100)
 LOGIN_FAILURES_ACCOUNT = number_policy("identity.login_failures_account", 10, "per 15 min", minimum=1, maximum=1000)
 LOGIN_FAILURES_ADDRESS = number_policy("identity.login_failures_address", 50, "per 15 min", minimum=1, maximum=100_000)
+MAIL_ASKS_ADDRESS = number_policy("identity.mail_asks_address", 100, "per h", minimum=1, maximum=100_000)
+"""Registrations, and codes for forgotten passwords, that one network may ask for: each makes us write to an address
+that nobody has proved. A school or a mobile carrier is one network to us."""
 SECOND_FACTOR_FAILURES = number_policy("identity.second_factor_failures", 5, "per 15 min", minimum=1, maximum=100)
 STEP_UP_MIN = number_policy("identity.step_up_minutes", 10, "min", minimum=1, maximum=1440)
 """Money leaves and roles change within this time of a proof of the second factor."""

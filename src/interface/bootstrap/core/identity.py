@@ -20,6 +20,7 @@ from application.core.identity.enroll_second_factor import BeginSecondFactor, Co
 from application.core.identity.log_in import LogIn
 from application.core.identity.log_out import LogOut
 from application.core.identity.logins import LoginReader
+from application.core.identity.network_limits import NetworkLimits
 from application.core.identity.on_identity_mail import MailContactCode, MailReset, MailSecurityNotice
 from application.core.identity.password_check import PasswordCheck
 from application.core.identity.ports import ProfileEdit, ProfilePart, RegistrationStep
@@ -177,6 +178,7 @@ def _use_cases(
         clock=clock,
     )
     code_desk = _code_desk(adapters)
+    networks = NetworkLimits(attempts=adapters.attempts, hasher=adapters.codes, policies=adapters.policies, clock=clock)
     quota = CodeQuota(attempts=adapters.attempts, hasher=adapters.codes, policies=adapters.policies, clock=clock)
     register = RegisterAccount(
         unit_of_work=units,
@@ -187,12 +189,13 @@ def _use_cases(
         phones=adapters.phones,
         token_desk=token_desk,
         code_desk=code_desk,
+        networks=networks,
         steps=registration_steps,
     )
     return IdentityUseCases(
         administer_user=AdministerUser(unit_of_work=units, revocations=revocations, clock=clock, steps=role_steps),
         ask_code=AskCode(unit_of_work=units, code_desk=code_desk, quota=quota, clock=clock),
-        ask_reset=AskReset(unit_of_work=units, code_desk=code_desk, quota=quota, clock=clock),
+        ask_reset=AskReset(unit_of_work=units, code_desk=code_desk, quota=quota, networks=networks, clock=clock),
         block_person=BlockPerson(
             unit_of_work=units, attempts=adapters.attempts, hasher=adapters.codes, clock=clock, ids=ids
         ),
@@ -212,6 +215,7 @@ def _use_cases(
             passwords=adapters.passwords,
             code_desk=code_desk,
             revocations=revocations,
+            networks=networks,
             policies=adapters.policies,
             clock=clock,
         ),
@@ -241,7 +245,7 @@ def _use_cases(
         end_device=EndDevice(unit_of_work=units, revocations=revocations, clock=clock),
         end_other_devices=EndOtherDevices(unit_of_work=units, revocations=revocations, clock=clock),
         finish_log_in=FinishLogIn(
-            unit_of_work=units, factors=factors, token_desk=token_desk, policies=adapters.policies, clock=clock
+            unit_of_work=units, factors=factors, networks=networks, token_desk=token_desk, clock=clock
         ),
         identity_queries=adapters.identity_queries,
         issue_ticket=IssueTicket(
@@ -252,6 +256,7 @@ def _use_cases(
             queries=adapters.identity_queries,
             attempts=adapters.attempts,
             read_login=LoginReader(phones=adapters.phones),
+            networks=networks,
             passwords=adapters.passwords,
             hasher=adapters.codes,
             token_desk=token_desk,
@@ -274,6 +279,7 @@ def _use_cases(
         verify_contact=VerifyContact(
             unit_of_work=units,
             attempts=adapters.attempts,
+            networks=networks,
             code_desk=code_desk,
             hasher=adapters.codes,
             policies=adapters.policies,

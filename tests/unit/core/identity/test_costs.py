@@ -10,8 +10,9 @@ import pytest
 
 from application.core.identity.ask_code import CodeQuota
 from application.core.identity.desk import CodeDesk, TokenDesk
-from application.core.identity.log_in import BadCredentials, LogIn, LogInCommand, network_of
+from application.core.identity.log_in import BadCredentials, LogIn, LogInCommand
 from application.core.identity.logins import LoginReader
+from application.core.identity.network_limits import NetworkLimits, network_of
 from application.core.identity.ports import TooManyAttempts
 from application.core.identity.register_account import Dialect, RegisterAccount, RegisterAccountCommand
 from application.core.identity.reset_password import AskReset, ConfirmReset, ConfirmResetCommand
@@ -37,6 +38,7 @@ class Desk:
         phones = GooglePhoneNumbers()
         token_desk = TokenDesk(access_tokens=PlainAccessTokens(), hasher=hasher, ids=ids, policies=policies)
         code_desk = CodeDesk(hasher=hasher, ids=ids, policies=policies)
+        networks = NetworkLimits(attempts=self.attempts, hasher=hasher, policies=policies, clock=clock)
         quota = CodeQuota(attempts=self.attempts, hasher=hasher, policies=policies, clock=clock)
         self.register = RegisterAccount(
             unit_of_work=self.store.unit_of_work,
@@ -47,24 +49,29 @@ class Desk:
             phones=phones,
             token_desk=token_desk,
             code_desk=code_desk,
+            networks=networks,
         )
         self.log_in = LogIn(
             unit_of_work=self.store.unit_of_work,
             queries=InMemoryIdentityQueries(self.store),
             attempts=self.attempts,
             read_login=LoginReader(phones=phones),
+            networks=networks,
             passwords=self.passwords,
             hasher=hasher,
             token_desk=token_desk,
             policies=policies,
             clock=clock,
         )
-        self.ask_reset = AskReset(unit_of_work=self.store.unit_of_work, code_desk=code_desk, quota=quota, clock=clock)
+        self.ask_reset = AskReset(
+            unit_of_work=self.store.unit_of_work, code_desk=code_desk, quota=quota, networks=networks, clock=clock
+        )
         self.confirm_reset = ConfirmReset(
             unit_of_work=self.store.unit_of_work,
             passwords=self.passwords,
             code_desk=code_desk,
             revocations=InMemoryRevocations(),
+            networks=networks,
             policies=policies,
             clock=clock,
         )

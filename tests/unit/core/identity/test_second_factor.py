@@ -15,6 +15,7 @@ from application.core.identity.end_second_factor import DisableSecondFactor, Res
 from application.core.identity.enroll_second_factor import BeginSecondFactor, ConfirmSecondFactor
 from application.core.identity.log_in import BadCredentials, LogIn, LogInCommand
 from application.core.identity.logins import LoginReader
+from application.core.identity.network_limits import NetworkLimits
 from application.core.identity.password_check import PasswordCheck, PasswordWrong
 from application.core.identity.ports import TooManyAttempts
 from application.core.identity.prove_second_factor import FinishLogIn, RenewRecoveryCodes, StepUp
@@ -89,6 +90,7 @@ class Desk:
             clock=clock,
         )
         factors, revocations = self.factors, self.revocations
+        networks = NetworkLimits(attempts=self.attempts, hasher=hasher, policies=policies, clock=clock)
         check_password = PasswordCheck(
             unit_of_work=units,
             attempts=self.attempts,
@@ -106,19 +108,21 @@ class Desk:
             phones=GooglePhoneNumbers(),
             token_desk=desk,
             code_desk=CodeDesk(hasher=hasher, ids=self.store.ids, policies=policies),
+            networks=networks,
         )
         self.log_in = LogIn(
             unit_of_work=units,
             queries=self.queries,
             attempts=self.attempts,
             read_login=read_login,
+            networks=networks,
             passwords=self.passwords,
             hasher=hasher,
             token_desk=desk,
             policies=policies,
             clock=clock,
         )
-        self.finish = FinishLogIn(unit_of_work=units, factors=factors, token_desk=desk, policies=policies, clock=clock)
+        self.finish = FinishLogIn(unit_of_work=units, factors=factors, networks=networks, token_desk=desk, clock=clock)
         self.begin = BeginSecondFactor(unit_of_work=units, check_password=check_password, factors=factors, clock=clock)
         self.confirm = ConfirmSecondFactor(
             unit_of_work=units, factors=factors, token_desk=desk, revocations=revocations, clock=clock
