@@ -128,7 +128,8 @@ async def test_a_flood_of_registrations_keeps_nobody_out_who_needs_no_password_a
 
     async def register(number: int) -> int:
         body = {"username": f"flood{number}", "email": f"flood{number}@example.test", "password": PASSWORD}
-        return (await market.post(None, "/api/auth/register", body)).status_code
+        async with market.client_at(f"2001:db8:0:{number:x}::1") as client:  # one network alone is stopped earlier
+            return (await client.post("/api/auth/register", json=body)).status_code
 
     flood = [asyncio.create_task(register(number)) for number in range(WAITING_MAX + 80)]
     try:
@@ -152,7 +153,8 @@ async def test_a_flood_of_registrations_keeps_nobody_out_who_needs_no_password_a
     reply = await market.post(None, "/api/auth/login", {"username": "amina", "password": PASSWORD})
     assert reply.status_code == 200
     assert await market.value("SELECT count(*) FROM accounts") == accounts
-    assert await market.value("SELECT coalesce(sum(attempts), 0)::int FROM attempt_counters") == 0
+    # each network's registration; of the wrong passwords none, since nobody looked at them
+    assert await market.value("SELECT max(attempts) FROM attempt_counters") == 1
 
 
 async def test_a_crowd_that_signs_in_takes_little_memory_and_everybody_else_is_answered_soon(
