@@ -110,7 +110,7 @@ GIGS_FLOWS = (
     Flow(
         key="PG2",
         title="POST create order",
-        targets={"floor": 0.7},
+        targets={"floor": 0.4},
         calls=_orders,
         effects={"gigs_orders": 1, "gigs_orders.steps": 1, "gigs_order_events": 1, "outbox_messages": 1},
         faults={
@@ -124,7 +124,7 @@ GIGS_FLOWS = (
     Flow(
         key="PG3",
         title="POST pay order from wallet",
-        targets={"floor": 0.7},
+        targets={"floor": 0.35},
         calls=_payments,
         supply=lambda scale: scale.unpaid_orders,
         effects={
@@ -159,7 +159,7 @@ GIGS_FLOWS = (
     Flow(
         key="PG4",
         title="POST accept delivered work",
-        targets={"floor": 0.7},
+        targets={"floor": 0.45},
         calls=_acceptances,
         supply=lambda scale: scale.delivered_orders,
         effects={

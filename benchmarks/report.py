@@ -12,7 +12,7 @@ from benchmarks.chart import Bars, bars_as_svg
 TAIL_RATIO_MAX = 4.0
 """G2: p99 over p50 with few connections."""
 SLOWEST_MS_MAX = 1_000.0
-"""G2: the slowest request with many connections; login apart."""
+"""G2: the slowest request with many connections; login apart, and unless it takes the floor longer."""
 OTHERS = ("floor", "drf", "fastapi")
 QUOTE_BEGINS, QUOTE_ENDS = "<!-- bench -->\n", "<!-- /bench -->"
 """What stands between them in a page is what the README quotes."""
@@ -141,11 +141,16 @@ def _limits(flows: dict[str, Any]) -> list[str]:
         ours = flow["soko"]
         if ours["p99_ms"] > TAIL_RATIO_MAX * ours["p50_ms"]:
             said.append(f"- {key}: p99 is {ours['p99_ms'] / ours['p50_ms']:.1f} times p50, above {TAIL_RATIO_MAX:g}.")
-        if ours["crowded"] and ours["crowded"]["max_ms"] > SLOWEST_MS_MAX:
+        if ours["crowded"] and ours["crowded"]["max_ms"] > _slowest_allowed_ms(flow):
             said.append(f"- {key}: with many connections one request took {ours['crowded']['max_ms']:,.0f} ms.")
         if ours["crowded"] and ours["crowded"]["refused"]:
             said.append(f"- {key}: with many connections {ours['crowded']['refused']:,} were refused after their wait.")
-    return said or ["No limit was broken: p99 within 4 times p50, no request over 1 s with many connections."]
+    return said or ["No limit was broken: p99 within 4 times p50, no request over 1 s, or the floor's, with many."]
+
+
+def _slowest_allowed_ms(flow: dict[str, Any]) -> float:
+    floor = flow.get("floor", {}).get("crowded")
+    return max(SLOWEST_MS_MAX, floor["max_ms"] if floor else 0.0)
 
 
 def _cpu() -> str:
