@@ -13,7 +13,7 @@ import pytest
 from application.core.files.transfers import attachment
 from infrastructure.s3.connection import S3Bucket, S3Clients
 from tests.e2e.market import Market, open_market
-from tests.integration.s3.ministack import KEY_ID, SECRET
+from tests.integration.s3.seaweed import KEY_ID, SECRET
 
 PDF = b"%PDF-1.7 " + b"essay " * 2_000_000  # more than one part
 NAME = 'r\u00e9sum\u00e9 "final".pdf'

@@ -6,7 +6,7 @@ import hmac
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from uuid import UUID
 
@@ -21,9 +21,10 @@ from infrastructure.s3.connection import S3Bucket, S3Clients, open_s3
 from infrastructure.s3.storage import S3ObjectStorage
 from infrastructure.s3.transfers import S3Transfers
 from tests.contract.core.object_storage import content_of, in_chunks
-from tests.integration.s3.ministack import SECRET
+from tests.integration.s3.seaweed import SECRET
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+LATER = datetime(2190, 1, 1, tzinfo=UTC)
 ADA = AccountId(UUID(int=0xADA))
 PDF = b"%PDF-1.7 0123456789"
 
@@ -87,15 +88,36 @@ async def test_a_form_takes_a_file_of_exactly_the_announced_size(
     form = await transfers.upload_form(upload(), now=NOW)
     for other in (PDF + b"x", PDF[1:], b""):
         assert (await post(browser, form, other)).status_code == 400
-    assert [key async for key in storage.keys(older_than=datetime.now(UTC).replace(year=2190))] == []
+    assert [key async for key in storage.keys(older_than=LATER)] == []
     assert (await post(browser, form, PDF)).status_code == 204
     assert await content_of(storage, "pending/ada/one") == PDF
+
+
+async def test_a_form_is_held_to_its_key_its_type_and_its_signature(
+    storage: S3ObjectStorage, transfers: S3Transfers, browser: httpx.AsyncClient
+) -> None:
+    form = await transfers.upload_form(upload(), now=NOW)
+    policy = json.loads(base64.b64decode(form.fields["policy"]))
+    longer = json.dumps(policy | {"expiration": "2099-01-01T00:00:00Z"}).encode()
+    for changed in (
+        {"key": "files/pending/ada/two"},
+        {"key": "files/student/task/one"},
+        {"Content-Type": "text/html"},
+        {"x-amz-signature": "0" * 64},
+        {"x-amz-credential": form.fields["x-amz-credential"].replace("test/", "other/")},
+        {"policy": base64.b64encode(longer).decode()},
+    ):
+        reply = await post(browser, replace(form, fields=dict(form.fields) | changed), PDF)
+        assert reply.status_code == 403, changed
+    unsigned = {name: value for name, value in form.fields.items() if name in {"key", "Content-Type"}}
+    assert (await post(browser, replace(form, fields=unsigned), PDF)).status_code == 400
+    assert [key async for key in storage.keys(older_than=LATER)] == []
+    assert (await post(browser, form, PDF)).status_code == 204
 
 
 async def test_the_policy_of_a_form_binds_bucket_key_type_size_and_end(
     transfers: S3Transfers, bucket: S3Bucket
 ) -> None:
-    """The store of these tests holds nobody to key, type and signature of a form, so they are read here."""
     before = datetime.now(UTC)
     fields: Mapping[str, str] = (await transfers.upload_form(upload(), now=NOW)).fields
     policy = json.loads(base64.b64decode(fields["policy"]))
@@ -140,14 +162,27 @@ async def test_an_address_serves_an_attachment_and_is_held_to_its_signature_and_
     assert await content_of(storage, "student/task/one") == PDF
 
 
-async def test_an_address_that_has_ended_is_refused(
-    storage: S3ObjectStorage, shared_clients: S3Clients, bucket: S3Bucket, browser: httpx.AsyncClient
+@pytest.fixture
+def signed_earlier(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the client sign as it did six minutes ago."""
+    then = datetime.now(UTC) - timedelta(minutes=6)
+
+    def now(remove_tzinfo: bool = True) -> datetime:
+        return then.replace(tzinfo=None) if remove_tzinfo else then
+
+    for module in ("botocore.auth", "aiobotocore.signers"):
+        monkeypatch.setattr(f"{module}.get_current_datetime", now)
+
+
+@pytest.mark.usefixtures("signed_earlier")
+async def test_what_was_signed_rightly_and_has_ended_is_refused(
+    storage: S3ObjectStorage, transfers: S3Transfers, browser: httpx.AsyncClient
 ) -> None:
     await storage.put("student/task/one", in_chunks(PDF), size_max=100)
-    address = await shared_clients.own.generate_presigned_url(
-        "get_object", Params={"Bucket": bucket.name, "Key": "files/student/task/one"}, ExpiresIn=-1
-    )
+    address = await transfers.download_address(stored(), now=NOW)
     assert (await browser.get(address)).status_code == 403
+    assert (await post(browser, await transfers.upload_form(upload(), now=NOW), PDF)).status_code == 403
+    assert [key async for key in storage.keys(older_than=LATER)] == ["student/task/one"]
 
 
 @pytest.mark.parametrize(

@@ -1,27 +1,31 @@
-"""A real S3 server for tests: it checks signatures and expiry of what is signed in an address, and sizes of forms.
+"""A real S3 server for tests: SeaweedFS, which holds addresses and forms to all that is signed in them."""
 
-It keeps everything in memory. Other conditions of a form (key, type) it takes as read, so tests read them themselves.
-"""
-
-import socket
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import httpx
 
 from infrastructure.s3.connection import S3Bucket
 from tests.faults.processes import free_port, kill
 
-READY_WITHIN_S = 20.0
-KEY_ID, SECRET = "test", "test"  # the only ones it verifies signatures for
+READY_WITHIN_S = 30.0
+KEY_ID, SECRET = "test", "a secret of the tests"
+PARTS = ("master", "volume", "filer", "admin")
+"""The processes in the process that have ports of their own; each has a second one for gRPC."""
 
 
-class Ministack:
-    """`with Ministack() as server:` runs a server until the block ends; `server.url` is its endpoint."""
+class Seaweed:
+    """`with Seaweed() as server:` runs a server until the block ends; `server.url` is its endpoint."""
 
     def __init__(self) -> None:
         self.port = free_port()
+        self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -42,15 +46,16 @@ class Ministack:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
+        self._folder = Path(tempfile.mkdtemp(prefix="soko-seaweed-"))
+        ports = [f"-{part}.port{kind}={free_port()}" for part in PARTS for kind in ("", ".grpc")]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "ministack"],
-            env={
-                "PATH": "/usr/bin:/bin",
-                "BIND_HOST": "127.0.0.1",
-                "IOT_MTLS_ENABLED": "0",
-                "GATEWAY_PORT": str(self.port),
-                "S3_PERSIST": "0",
-            },
+            [
+                *(Path(sys.executable).with_name("weed"), "mini", f"-dir={self._folder}"),
+                *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={self.port}", f"-s3.port.grpc={free_port()}"),
+                *("-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false", *ports),
+            ],
+            env={"PATH": "/usr/bin:/bin", "AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET},
+            cwd=self._folder,
             start_new_session=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -67,13 +72,15 @@ class Ministack:
         if self._process is not None:
             kill(self._process)
             self._process = None
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
 
     def _answers(self) -> bool:
         try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-        except OSError:
+            return httpx.get(f"{self.url}/healthz", timeout=1).is_success
+        except httpx.HTTPError:
             return False
-        return True
 
     def __enter__(self) -> Self:
         self.start()
