@@ -121,9 +121,6 @@ async def overrun(installation: Installation, load: Load, seed: int, size: float
         )
 
     rounds = [await one_round() for _ in range(ROUNDS)]
-    print(
-        [(round(r.goodput, 2), round(r.refused_s, 3), round(r.median_afterwards, 2), round(r.peak_rps)) for r in rounds]
-    )
     refused = sum(len(each.over.refused_s) for each in rounds)
     result = Result(f"peak {median(each.peak_rps for each in rounds):.0f}/s, {refused} refused")
     result.measure("goodput of the peak", median(each.goodput for each in rounds), GOODPUT_MIN, is_floor=True)
