@@ -9,7 +9,7 @@ from tests.drills.installation import Installation, installed
 from tests.drills.load import Load
 from tests.drills.verdict import judge
 
-KILLS: Final = 10
+KILLS: Final = 8
 BACK_WITHIN_S: Final = 5.0
 BETWEEN_S: Final = (0.3, 2.0)
 

@@ -11,7 +11,7 @@ from tests.drills.installation import Installation, installed, until
 from tests.drills.load import Load
 from tests.drills.verdict import judge
 
-KILLS: Final = 8
+KILLS: Final = 6
 SERVES_WITHIN_S: Final = 10.0
 AWAY_S: Final = (0.5, 2.5)
 BETWEEN_S: Final = (1.0, 3.0)
