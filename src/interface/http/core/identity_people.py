@@ -53,7 +53,6 @@ ActiveFlag = FromQuery[bool | None]
 
 PROFILE_REFUSALS = (
     "identity.email_invalid",
-    "identity.too_many_attempts",
     "identity.too_many_codes",
     "identity.username_invalid",
     "identity.username_reserved",
@@ -223,7 +222,6 @@ class PeopleController(Controller):
         operation_id=operation_ids("editUser", "/api/users/{id}"),
         refuses=(
             "identity.email_invalid",
-            "identity.too_many_attempts",
             "identity.too_many_codes",
             "identity.user_not_found",
             "identity.username_invalid",

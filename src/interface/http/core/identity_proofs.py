@@ -102,7 +102,7 @@ class ProofController(Controller):
     @post(
         "/api/users/verify/resend",
         operation_id="resendCode",
-        refuses=("identity.no_address", "identity.too_many_attempts", "identity.too_many_codes"),
+        refuses=("identity.no_address", "identity.too_many_codes"),
         status_code=200,
         guards=[signed_in],
     )
